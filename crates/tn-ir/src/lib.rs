@@ -1,1 +1,22 @@
-//! See ARCHITECTURE.md.
+//! The intermediate representations that the whole compiler shares.
+//!
+//! | level | module | what a value of it says |
+//! | --- | --- | --- |
+//! | L1 | [`program`] | named indices, an SSA graph of contractions, maps, sums and views |
+//! | L2 | [`region`]  | one maximal multilinear part of a program, as a flat network |
+//! | L3 | [`dag`]     | binary, positional, hash-consed: forward and adjoint roots together |
+//!
+//! L4 (plans) lives in `tn-plan`, L5 (kernels) in `tn-kernel`. Everything here is plain data with
+//! constructors that keep its invariants; no pass of the compiler lives in this crate except the
+//! ones that take one of these levels to the next.
+
+pub mod dag;
+pub mod dtype;
+pub mod ids;
+pub mod program;
+pub mod region;
+pub mod scalar;
+pub mod size;
+pub mod span;
+
+pub use num_complex::Complex64;

@@ -1,0 +1,50 @@
+//! L2: a maximal multilinear part of a program, as a flat network.
+//!
+//! Inside a region everything is one contraction: `result[output] = scale · Σ Π inputs`. A region's inputs are leaves or
+//! results of other regions, maps, sums and views. This is all that the contraction planner sees.
+
+use crate::program::NodeId;
+use crate::size::Size;
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+/// One contraction of many tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Region {
+    /// For reports: the name of the definition it computes.
+    pub name: String,
+    /// The L1 node whose value this is (legs in `output`'s order).
+    pub result: NodeId,
+    /// Factors.
+    pub inputs: Vec<RegionInput>,
+    /// Open indices, in the result's order. Pairwise different, each carried by an input.
+    pub output: Vec<u32>,
+    /// Sizes of the indices 0, 1, ….
+    pub sizes: Vec<Size>,
+    /// Names of the indices, for reports.
+    pub index_names: Vec<String>,
+    /// Constant factor.
+    pub scale: Complex64,
+}
+
+/// A factor of a region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionInput {
+    /// The L1 node whose value it reads: a leaf, or the result of another region or of a map, sum, view.
+    pub value: NodeId,
+    /// Its indices by position; repeats mean the diagonal.
+    pub indices: Vec<u32>,
+    /// Complex conjugate.
+    pub conj: bool,
+}
+
+/// The order in which a region is contracted, as the planner found it.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RegionTree {
+    /// Pairs in SSA numbering: inputs are 0..n, step i makes n + i.
+    pub ssa_path: Vec<(u32, u32)>,
+    /// Sliced indices of the region, outermost loop first.
+    pub sliced: Vec<u32>,
+    /// Proven to be the best for its objective.
+    pub optimal: bool,
+}

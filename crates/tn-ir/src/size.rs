@@ -1,0 +1,325 @@
+//! Sizes: integers that remember how they depend on a network's parameters and on run-time sizes.
+//!
+//! A [`Poly`] is an exact polynomial in [`SymbolId`]s. Two kinds of symbols exist ([`Symbol`]): a
+//! `dyn` index, whose value is known at run time, and a network parameter, whose value was chosen when
+//! the network was elaborated. Strides, offsets and buffer lengths of plans are polynomials in the `dyn`
+//! symbols alone; `--scaling` reads the degree in a parameter.
+
+use crate::typed_id;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+typed_id!(
+    /// A symbol of size polynomials.
+    SymbolId
+);
+
+/// What a symbol stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SymbolKind {
+    /// Known at run time, from the inputs' shapes.
+    Dyn {
+        /// The value that the planner assumes.
+        hint: u64,
+        /// The largest value that limits must hold for.
+        max: Option<u64>,
+    },
+    /// A network parameter, fixed at this value when the network was elaborated.
+    Param {
+        /// Its value.
+        value: i64,
+    },
+}
+
+/// A named symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symbol {
+    /// The index's or the parameter's name.
+    pub name: String,
+    /// What it stands for.
+    pub kind: SymbolKind,
+}
+
+impl Symbol {
+    /// The value used for planning.
+    pub fn value(&self) -> i64 {
+        match self.kind {
+            SymbolKind::Dyn { hint, .. } => hint as i64,
+            SymbolKind::Param { value } => value,
+        }
+    }
+    /// Whether it is known at run time only.
+    pub fn is_dyn(&self) -> bool {
+        matches!(self.kind, SymbolKind::Dyn { .. })
+    }
+}
+
+/// A product of symbols: (symbol, exponent ≥ 1), ordered by symbol.
+pub type Monomial = Vec<(SymbolId, u32)>;
+
+/// An exact polynomial with integer coefficients. Arithmetic saturates at the limits of `i128`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Poly {
+    terms: BTreeMap<Monomial, i128>,
+}
+
+impl Poly {
+    /// The constant polynomial.
+    pub fn constant(value: i128) -> Poly {
+        let mut terms = BTreeMap::new();
+        if value != 0 {
+            terms.insert(Vec::new(), value);
+        }
+        Poly { terms }
+    }
+    /// The symbol itself.
+    pub fn symbol(symbol: SymbolId) -> Poly {
+        Poly { terms: BTreeMap::from([(vec![(symbol, 1)], 1)]) }
+    }
+    /// Zero.
+    pub fn zero() -> Poly {
+        Poly::default()
+    }
+    /// One.
+    pub fn one() -> Poly {
+        Poly::constant(1)
+    }
+    /// The value, if no symbol occurs.
+    pub fn as_constant(&self) -> Option<i128> {
+        match self.terms.len() {
+            0 => Some(0),
+            1 => self.terms.get(&Vec::new()).copied(),
+            _ => None,
+        }
+    }
+    /// The terms: coefficients by monomial, constant first.
+    pub fn terms(&self) -> impl Iterator<Item = (&Monomial, i128)> {
+        self.terms.iter().map(|(m, &c)| (m, c))
+    }
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.terms.is_empty()
+    }
+    /// The value where `value_of` gives each symbol's, saturating.
+    pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
+        self.terms.iter().fold(0i128, |sum, (monomial, &c)| {
+            let product = monomial
+                .iter()
+                .fold(c, |p, &(s, e)| p.saturating_mul((value_of(s) as i128).saturating_pow(e)));
+            sum.saturating_add(product)
+        })
+    }
+    /// The exponent of `symbol` in the term where it is largest (0 if it does not occur).
+    pub fn degree(&self, symbol: SymbolId) -> u32 {
+        self.terms
+            .keys()
+            .flat_map(|m| m.iter())
+            .filter(|(s, _)| *s == symbol)
+            .map(|&(_, e)| e)
+            .max()
+            .unwrap_or(0)
+    }
+    /// The symbols that occur, in order.
+    pub fn symbols(&self) -> Vec<SymbolId> {
+        let mut all: Vec<_> = self.terms.keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+    /// Replaces every symbol for which `value_of` is `Some` by that value.
+    pub fn substitute(&self, mut value_of: impl FnMut(SymbolId) -> Option<i64>) -> Poly {
+        let mut out = Poly::zero();
+        for (monomial, &c) in &self.terms {
+            let (mut coef, mut rest) = (c, Monomial::new());
+            for &(s, e) in monomial {
+                match value_of(s) {
+                    Some(v) => coef = coef.saturating_mul((v as i128).saturating_pow(e)),
+                    None => rest.push((s, e)),
+                }
+            }
+            out.add_term(rest, coef);
+        }
+        out
+    }
+    /// Whether every coefficient of `self` is at most that of `other` (then `self ≤ other` at all sizes ≥ 0).
+    pub fn dominated_by(&self, other: &Poly) -> bool {
+        self.terms.iter().all(|(m, &c)| c <= other.terms.get(m).copied().unwrap_or(0))
+            && other.terms.iter().all(|(m, &c)| c >= 0 || self.terms.contains_key(m))
+    }
+    /// Coefficient-wise maximum: at least both at all sizes ≥ 0.
+    pub fn upper(&self, other: &Poly) -> Poly {
+        let mut out = self.clone();
+        for (m, &c) in &other.terms {
+            let mine = out.terms.get(m).copied().unwrap_or(0);
+            if c > mine {
+                out.terms.insert(m.clone(), c);
+            }
+        }
+        out
+    }
+    fn add_term(&mut self, monomial: Monomial, coef: i128) {
+        if coef == 0 {
+            return;
+        }
+        let entry = self.terms.entry(monomial).or_insert(0);
+        *entry = entry.saturating_add(coef);
+        if *entry == 0 {
+            self.terms.retain(|_, c| *c != 0);
+        }
+    }
+    /// Written with the symbols' names: `4*b + 8`.
+    pub fn display(&self, mut name_of: impl FnMut(SymbolId) -> String) -> String {
+        if self.terms.is_empty() {
+            return "0".into();
+        }
+        let mut parts = Vec::new();
+        for (m, &c) in self.terms.iter().rev() {
+            let mut factors: Vec<String> = Vec::new();
+            if c != 1 || m.is_empty() {
+                factors.push(c.to_string());
+            }
+            for &(s, e) in m {
+                for _ in 0..e {
+                    factors.push(name_of(s));
+                }
+            }
+            parts.push(factors.join("*"));
+        }
+        parts.join(" + ")
+    }
+}
+
+impl From<u64> for Poly {
+    fn from(value: u64) -> Poly {
+        Poly::constant(value as i128)
+    }
+}
+
+impl std::ops::Add for &Poly {
+    type Output = Poly;
+    fn add(self, other: &Poly) -> Poly {
+        let mut out = self.clone();
+        for (m, &c) in &other.terms {
+            out.add_term(m.clone(), c);
+        }
+        out
+    }
+}
+
+impl std::ops::Sub for &Poly {
+    type Output = Poly;
+    fn sub(self, other: &Poly) -> Poly {
+        let mut out = self.clone();
+        for (m, &c) in &other.terms {
+            out.add_term(m.clone(), c.saturating_neg());
+        }
+        out
+    }
+}
+
+impl std::ops::Mul for &Poly {
+    type Output = Poly;
+    fn mul(self, other: &Poly) -> Poly {
+        let mut out = Poly::zero();
+        for (ma, &ca) in &self.terms {
+            for (mb, &cb) in &other.terms {
+                let mut exponents: BTreeMap<SymbolId, u32> = ma.iter().copied().collect();
+                for &(s, e) in mb {
+                    *exponents.entry(s).or_insert(0) += e;
+                }
+                out.add_term(exponents.into_iter().collect(), ca.saturating_mul(cb));
+            }
+        }
+        out
+    }
+}
+
+/// The size of an index: its value where planning happens (a `dyn` index at its hint), and exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Size {
+    /// At the hints and the chosen parameters.
+    pub value: u64,
+    /// In the symbols.
+    pub poly: Poly,
+    /// The symbol, if the index is `dyn`.
+    pub dynamic: Option<SymbolId>,
+}
+
+impl Size {
+    /// A size without symbols.
+    pub fn fixed(value: u64) -> Size {
+        Size { value, poly: value.into(), dynamic: None }
+    }
+    /// The size as plans see it: network parameters are numbers by then.
+    pub fn dim(&self) -> Dim {
+        match self.dynamic {
+            Some(symbol) => Dim::Dyn(symbol),
+            None => Dim::Const(self.value),
+        }
+    }
+}
+
+/// An axis length below L1: a number, or a run-time size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Dim {
+    /// Known.
+    Const(u64),
+    /// Known at run time.
+    Dyn(SymbolId),
+}
+
+impl Dim {
+    /// As a polynomial in the `dyn` symbols.
+    pub fn poly(self) -> Poly {
+        match self {
+            Dim::Const(n) => n.into(),
+            Dim::Dyn(s) => Poly::symbol(s),
+        }
+    }
+    /// The value under an assignment of the `dyn` symbols.
+    pub fn eval(self, mut value_of: impl FnMut(SymbolId) -> u64) -> u64 {
+        match self {
+            Dim::Const(n) => n,
+            Dim::Dyn(s) => value_of(s),
+        }
+    }
+}
+
+/// The number of entries of a tensor with these axes.
+pub fn numel(dims: &[Dim]) -> Poly {
+    dims.iter().fold(Poly::one(), |p, d| &p * &d.poly())
+}
+
+/// Row-major strides of a tensor with these axes.
+pub fn row_major(dims: &[Dim]) -> Vec<Poly> {
+    let mut strides = vec![Poly::one(); dims.len()];
+    for i in (0..dims.len().saturating_sub(1)).rev() {
+        strides[i] = &strides[i + 1] * &dims[i + 1].poly();
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polynomials_are_exact() {
+        let (b, c) = (SymbolId(0), SymbolId(1));
+        let p = &(&Poly::symbol(b) + &Poly::constant(2)) * &(&Poly::symbol(b) - &Poly::symbol(c));
+        assert_eq!(p.eval(|s| if s == b { 5 } else { 3 }), 14);
+        assert_eq!(p.degree(b), 2);
+        assert_eq!(p.degree(c), 1);
+        assert_eq!(p.substitute(|s| (s == c).then_some(0)).eval(|_| 4), 24);
+        assert_eq!((&p - &p), Poly::zero());
+    }
+
+    #[test]
+    fn strides_follow_run_time_sizes() {
+        let dims = [Dim::Const(3), Dim::Dyn(SymbolId(0)), Dim::Const(4)];
+        let strides: Vec<_> = row_major(&dims).iter().map(|p| p.eval(|_| 7)).collect();
+        assert_eq!(strides, [28, 4, 1]);
+        assert_eq!(numel(&dims).eval(|_| 7), 84);
+    }
+}
