@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! L4: schedules, buffers and their verifier.
+
+pub mod ir;
