@@ -1,1 +1,23 @@
-//! See ARCHITECTURE.md.
+//! Contraction orders and slices for one multilinear region.
+//!
+//! The input is a [`Network`]: lists of index ids, an output and sizes. The result is a [`Tree`]: a
+//! binary contraction order in SSA form and the indices to slice. [`plan`] searches, [`evaluate`]
+//! states what a tree costs. The crate knows nothing about the language or about data.
+//!
+//! All costs are kept as logarithms (base 2) or as scaled floats, so that networks whose total
+//! size is past the range of `f64` are planned like any other.
+
+mod cost;
+mod model;
+mod naive;
+mod network;
+mod options;
+mod plan;
+mod tree;
+
+pub use cost::{Cost, evaluate};
+pub use naive::naive;
+pub use network::{Network, NetworkError};
+pub use options::{Infeasible, Minimize, Options, Outcome, Progress, Report};
+pub use plan::plan;
+pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
