@@ -1,1 +1,6 @@
-//! See ARCHITECTURE.md.
+//! The one road from a source to a plan, as a library; the data files, drawings and tables around it.
+
+pub mod data;
+pub mod glob;
+pub mod hash;
+pub mod values;
