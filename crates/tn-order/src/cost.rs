@@ -136,7 +136,7 @@ pub fn evaluate(net: &Network, tree: &Tree) -> Cost {
     let legs: Vec<u32> = kept.iter().map(|k| k.0).collect();
     let walk = model.walk(&tree.ssa_path, &legs);
     let n = model.n();
-    let log2_slices: f64 = loops.iter().sum();
+    let log2_slices: f64 = 0.0 + loops.iter().sum::<f64>(); // an empty sum is -0
     let (mut macs, mut hoisted, mut write, mut traffic) =
         (LogSum::new(), LogSum::new(), LogSum::new(), LogSum::new());
     let mut max_size = 0.0f64;

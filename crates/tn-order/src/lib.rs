@@ -7,12 +7,20 @@
 //! All costs are kept as logarithms (base 2) or as scaled floats, so that networks whose total
 //! size is past the range of `f64` are planned like any other.
 
+mod clock;
 mod cost;
+mod exact;
+mod greedy;
 mod model;
 mod naive;
 mod network;
+mod objective;
 mod options;
 mod plan;
+mod rng;
+mod simplify;
+mod slice;
+mod sub;
 mod tree;
 
 pub use cost::{Cost, evaluate};

@@ -203,3 +203,21 @@ impl Model {
         w
     }
 }
+
+impl Model {
+    /// The legs of one node of a valid path.
+    pub fn node_legs(&self, path: &[(u32, u32)], node: usize) -> Vec<u32> {
+        let mut stepper = Stepper::new(self);
+        let mut legs = self.legs.clone();
+        for &(a, b) in path {
+            if legs.len() > node {
+                break;
+            }
+            let (ta, tb) = (std::mem::take(&mut legs[a as usize]), std::mem::take(&mut legs[b as usize]));
+            let mut out = Vec::new();
+            stepper.contract(&ta, &tb, &mut out, |_, _| {});
+            legs.push(out);
+        }
+        legs.get(node).cloned().unwrap_or_default()
+    }
+}
