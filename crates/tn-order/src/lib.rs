@@ -7,9 +7,11 @@
 //! All costs are kept as logarithms (base 2) or as scaled floats, so that networks whose total
 //! size is past the range of `f64` are planned like any other.
 
+mod anneal;
 mod clock;
 mod cost;
 mod exact;
+mod forest;
 mod greedy;
 mod model;
 mod naive;
@@ -17,10 +19,13 @@ mod network;
 mod objective;
 mod options;
 mod plan;
+mod portfolio;
+mod refine;
 mod rng;
 mod simplify;
 mod slice;
 mod sub;
+mod sweep;
 mod tree;
 
 pub use cost::{Cost, evaluate};

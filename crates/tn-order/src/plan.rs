@@ -1,13 +1,12 @@
-//! The search: exact where that is affordable, else a portfolio of trials.
+//! The entry of the search: exact where that is affordable, else the portfolio.
 
 use crate::clock::Clock;
 use crate::exact::{Bounds, Exact, Proof};
-use crate::greedy::{Taste, greedy};
 use crate::model::Model;
-use crate::objective::{Limits, Score, figures};
-use crate::rng::Rng;
-use crate::simplify::{Simplified, simplify};
-use crate::slice::{order_loops, slice};
+use crate::objective::{Limits, figures};
+use crate::portfolio::{Candidate, Search, run};
+use crate::simplify::simplify;
+use crate::slice::order_loops;
 use crate::sub::Sub;
 use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
 
@@ -16,44 +15,6 @@ const EXACT_TENSORS: usize = 20;
 /// Splits that the exact search may look at.
 const EXACT_WORK: u64 = 600_000_000;
 
-/// A tree of the model with slices, and what it is worth.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub path: Vec<(u32, u32)>,
-    pub sliced: Vec<u32>,
-    pub score: Score,
-}
-
-/// What all trials share.
-pub(crate) struct Search<'a> {
-    pub model: Model,
-    pub simple: Simplified,
-    pub kind: Minimize,
-    pub limits: Limits,
-    pub opts: &'a Options,
-    pub clock: Clock<'a>,
-}
-
-impl Search<'_> {
-    /// Scores a path, slicing it first if the limits demand it.
-    pub fn rate(&self, path: Vec<(u32, u32)>) -> Candidate {
-        let mut sliced = Vec::new();
-        let mut score = figures(&self.model, &path, &sliced, self.kind, &self.limits).score;
-        if score.excess > 0.0 {
-            sliced = slice(&self.model, &path, self.kind, &self.limits);
-            score = figures(&self.model, &path, &sliced, self.kind, &self.limits).score;
-        }
-        Candidate { path, sliced, score }
-    }
-
-    fn trial(&self, i: u64) -> Candidate {
-        let mut rng = Rng::new(self.opts.seed, i);
-        let taste = Taste::draw(&mut rng, i);
-        let path = greedy(&self.simple.model, taste, &mut rng);
-        self.rate(self.simple.lift(&path, self.model.n()))
-    }
-}
-
 /// Searches for a contraction tree of `net`.
 ///
 /// With `max_time` unset the result is a pure function of network, options (threads apart) and seed.
@@ -61,42 +22,33 @@ impl Search<'_> {
 /// # Errors
 /// [`Infeasible`] if the network is malformed or nothing found satisfies the limits.
 pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
-    net.check()?;
     let clock = Clock::new(opts);
+    net.check()?;
     let model = Model::new(net);
     let simple = simplify(&model);
     let limits = limits(net, &model, opts);
     let search = Search { model, simple, kind: opts.minimize, limits, opts, clock };
     let n = search.model.n();
-    let mut best = search.rate(match &opts.start {
-        Some(t) if t.check(net).is_ok() => t.ssa_path.clone(),
-        _ => search.simple.lift(
-            &greedy(
-                &search.simple.model,
-                Taste { temperature: 0.0, costmod: 1.0 },
-                &mut Rng::new(opts.seed, 0),
-            ),
-            n,
-        ),
-    });
+    let start = opts.start.as_ref().filter(|t| t.check(net).is_ok());
+    let mut best = match start {
+        Some(t) => {
+            let sliced = t.sliced.iter().filter_map(|i| search.model.orig.iter().position(|o| o == i));
+            let sliced: Vec<u32> =
+                sliced.map(|k| k as u32).filter(|&k| !search.limits.keep[k as usize]).collect();
+            search.rate(t.ssa_path.clone(), &sliced)
+        }
+        None => search.greedy_start(0),
+    };
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
-    let trials = u64::from(opts.trials.unwrap_or(64));
-    for i in 0..trials {
-        if n < 3 {
-            break;
-        }
-        if search.clock.over() {
-            time_limited = true;
-            break;
-        }
-        let c = search.trial(i);
-        if c.score.better(&best.score) {
-            best = c;
+    if n >= 3 && n <= EXACT_TENSORS {
+        search.warm_up(&mut best);
+        if best.sliced.is_empty() {
+            optimal = exact(&search, &mut best);
         }
     }
-    if !optimal && n <= EXACT_TENSORS && best.sliced.is_empty() {
-        optimal = exact(&search, &mut best);
+    if !optimal && n >= 3 {
+        time_limited = run(&search, &mut best);
     }
     finish(net, &search, best, optimal, time_limited)
 }
@@ -123,9 +75,10 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
         Proof::GaveUp => false,
         Proof::NoBetter => search.limits.peak.is_none(),
         Proof::Optimal => {
+            let c = search.rate(path.clone(), &[]);
             let score = figures(m, &path, &[], search.kind, &search.limits).score;
-            if score.better(&best.score) {
-                *best = Candidate { path, sliced: Vec::new(), score };
+            if c.score.better(&best.score) {
+                *best = c;
             }
             // a limit on the peak is not part of the exact search: then the optimum found must obey it
             score.excess <= best.score.excess && !best.score.better(&score)

@@ -26,14 +26,23 @@ fn uses(model: &Model, path: &[(u32, u32)]) -> Uses {
     u
 }
 
-/// Slices greedily until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost
+/// Adds to the slices `from` greedily until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost
 /// first; they may fail the limits where no further leg helps.
-pub(crate) fn slice(model: &Model, path: &[(u32, u32)], kind: Minimize, limits: &Limits) -> Vec<u32> {
+pub(crate) fn slice(
+    model: &Model,
+    path: &[(u32, u32)],
+    kind: Minimize,
+    limits: &Limits,
+    from: &[u32],
+) -> Vec<u32> {
     let n = model.n();
     let u = uses(model, path);
-    let mut sliced: Vec<u32> = Vec::new();
+    let mut sliced: Vec<u32> = from.to_vec();
     let mut is_sliced: Vec<bool> = limits.keep.clone();
     is_sliced.resize(model.lg.len(), false);
+    for &i in from {
+        is_sliced[i as usize] = true;
+    }
     let mut now = figures(model, path, &sliced, kind, limits);
     while now.score.excess > 0.0 {
         let walk = model.walk(path, &sliced);

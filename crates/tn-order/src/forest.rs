@@ -1,0 +1,248 @@
+//! A tree over a whole network with the legs of every node, from which windows are cut, improved and put back.
+//!
+//! A window is a connected part of the tree: its leaves are whole subtrees, its result is the tensor of its top.
+//! It is a small network of its own, so memory and the width of bit rows stay bounded whatever the network.
+
+use crate::Minimize;
+use crate::model::{Model, Stepper};
+use crate::objective::{grad_times, step_log2};
+use crate::rng::Rng;
+use crate::sub::Sub;
+
+const NONE: u32 = u32::MAX;
+
+/// The tree: nodes `0..n` are terms, `n..2n-1` contractions with the root last at the start (ids stay, structure moves).
+pub(crate) struct Forest {
+    n: usize,
+    kids: Vec<[u32; 2]>,
+    parent: Vec<u32>,
+    legs: Vec<Vec<u32>>,
+    grad: Vec<bool>,
+    /// log2 of the additive cost of every contraction.
+    cost: Vec<f64>,
+    root: u32,
+    kind: Minimize,
+    lg: Vec<f64>,
+}
+
+/// A window cut from a tree.
+pub(crate) struct Window {
+    pub sub: Sub,
+    /// The path inside the window as it stands.
+    pub path: Vec<(u32, u32)>,
+    leaves: Vec<u32>,
+    inner: Vec<u32>,
+    /// log2 of the cost as it stands.
+    pub value: f64,
+}
+
+impl Forest {
+    /// Builds the tree of a path over `model`; `sliced` legs count as extent 1.
+    pub fn new(model: &Model, path: &[(u32, u32)], kind: Minimize, sliced: &[u32]) -> Self {
+        let n = model.n();
+        let mut lg = model.lg.clone();
+        for &i in sliced {
+            lg[i as usize] = 0.0;
+        }
+        let mut f = Self {
+            n,
+            kids: vec![[NONE; 2]; n],
+            parent: vec![NONE; n + path.len()],
+            legs: model.legs.clone(),
+            grad: model.grad.clone(),
+            cost: vec![f64::NEG_INFINITY; n],
+            root: (n + path.len()).saturating_sub(1) as u32,
+            kind,
+            lg,
+        };
+        let mut stepper = Stepper::new(model);
+        for (k, &(a, b)) in path.iter().enumerate() {
+            let mut out = Vec::new();
+            stepper.contract(&f.legs[a as usize], &f.legs[b as usize], &mut out, |_, _| {});
+            f.legs.push(out);
+            f.kids.push([a, b]);
+            f.parent[a as usize] = (n + k) as u32;
+            f.parent[b as usize] = (n + k) as u32;
+            f.grad.push(f.grad[a as usize] | f.grad[b as usize]);
+            f.cost.push(0.0);
+            f.price(n + k);
+        }
+        f
+    }
+
+    fn log_size(&self, v: usize) -> f64 {
+        self.legs[v].iter().map(|&i| self.lg[i as usize]).sum()
+    }
+
+    fn price(&mut self, v: usize) {
+        let [a, b] = self.kids[v].map(|x| x as usize);
+        let (ta, tb) = (&self.legs[a], &self.legs[b]);
+        let (sa, sb) = (self.log_size(a), self.log_size(b));
+        let (mut i, mut j, mut both) = (0, 0, 0.0);
+        while i < ta.len() && j < tb.len() {
+            if ta[i] == tb[j] {
+                both += self.lg[ta[i] as usize];
+            }
+            let (x, y) = (ta[i], tb[j]);
+            i += usize::from(x <= y);
+            j += usize::from(y <= x);
+        }
+        let times = grad_times(self.grad[a], self.grad[b]);
+        self.cost[v] = step_log2(self.kind, sa + sb - both, sa, sb, self.log_size(v), times);
+    }
+
+    /// The path as it stands.
+    pub fn path(&self) -> Vec<(u32, u32)> {
+        let mut order = Vec::with_capacity(self.n);
+        let mut stack = vec![self.root];
+        while let Some(v) = stack.pop() {
+            if v as usize >= self.n {
+                order.push(v);
+                stack.extend(self.kids[v as usize]);
+            }
+        }
+        let mut name: Vec<u32> = (0..self.kids.len() as u32).collect();
+        let mut path = Vec::with_capacity(order.len());
+        for &v in order.iter().rev() {
+            let [a, b] = self.kids[v as usize];
+            name[v as usize] = (self.n + path.len()) as u32;
+            path.push((name[a as usize], name[b as usize]));
+        }
+        path
+    }
+
+    /// Cuts a window of at most `size` leaves around a contraction: a costly one most often. Nodes in `busy` are left
+    /// alone, and the window's own are added to it. `None` if it would have fewer than three leaves.
+    pub fn window(&self, size: usize, busy: &mut [bool], rng: &mut Rng) -> Option<Window> {
+        let count = self.kids.len() - self.n;
+        // of a few random contractions the costliest, then some steps up
+        let tries = 1 + rng.below(8);
+        let mut top = (0..tries)
+            .map(|_| self.n + rng.below(count))
+            .max_by(|&a, &b| self.cost[a].total_cmp(&self.cost[b]).then(b.cmp(&a)))?;
+        if busy[top] {
+            return None;
+        }
+        let up = rng.below(size);
+        for _ in 0..up {
+            let p = self.parent[top];
+            if p == NONE || busy[p as usize] {
+                break;
+            }
+            top = p as usize;
+        }
+        let greedy = rng.next() & 1 == 0;
+        let mut inner = vec![top as u32];
+        let mut leaves: Vec<u32> = Vec::new();
+        let mut frontier: Vec<u32> = self.kids[top].to_vec();
+        while let Some(at) = (0..frontier.len()).max_by(|&x, &y| {
+            let c = |k: usize| if greedy { self.cost[frontier[k] as usize] } else { -(k as f64) };
+            c(x).total_cmp(&c(y)).then(y.cmp(&x))
+        }) {
+            let v = frontier.swap_remove(at);
+            if (v as usize) < self.n || busy[v as usize] || leaves.len() + frontier.len() + 2 > size {
+                leaves.push(v);
+            } else {
+                inner.push(v);
+                frontier.extend(self.kids[v as usize]);
+            }
+            if leaves.len() + frontier.len() + 1 > size {
+                leaves.append(&mut frontier);
+            }
+        }
+        if leaves.len() < 3 {
+            return None;
+        }
+        for &v in &inner {
+            busy[v as usize] = true;
+        }
+        // children were found after their parents
+        let slot: std::collections::BTreeMap<u32, u32> = leaves
+            .iter()
+            .copied()
+            .zip(0..)
+            .chain(inner.iter().rev().copied().zip(leaves.len() as u32..))
+            .collect();
+        let path = inner
+            .iter()
+            .rev()
+            .map(|&v| (slot[&self.kids[v as usize][0]], slot[&self.kids[v as usize][1]]))
+            .collect();
+        let rows: Vec<&[u32]> = leaves.iter().map(|&v| self.legs[v as usize].as_slice()).collect();
+        let grad = leaves.iter().map(|&v| self.grad[v as usize]).collect();
+        let sub = Sub::new(&rows, &self.legs[top], &self.lg, grad);
+        let mut sum = crate::cost::LogSum::new();
+        for &v in &inner {
+            sum.add(self.cost[v as usize]);
+        }
+        Some(Window { sub, path, leaves, inner, value: sum.log2() })
+    }
+
+    /// Puts a better path back into the tree.
+    pub fn replace(&mut self, window: &Window, path: &[(u32, u32)]) {
+        let m = window.leaves.len();
+        // the top keeps its id; the other contractions take the remaining ids in any order
+        let id = |x: u32, steps: usize| -> u32 {
+            let x = x as usize;
+            if x < m { window.leaves[x] } else { window.inner[steps - 1 - (x - m)] }
+        };
+        let steps = path.len();
+        // which leaves of the window hold a leg: a leg closes where the last one joins
+        let mut left: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+        for &v in &window.leaves {
+            for &i in &self.legs[v as usize] {
+                *left.entry(i).or_insert(0) += 1;
+            }
+        }
+        for &i in &self.legs[window.inner[0] as usize] {
+            *left.entry(i).or_insert(0) += 1;
+        }
+        for (k, &(a, b)) in path.iter().enumerate() {
+            let (a, b) = (id(a, steps), id(b, steps));
+            let v = window.inner[steps - 1 - k] as usize;
+            self.kids[v] = [a, b];
+            self.parent[a as usize] = v as u32;
+            self.parent[b as usize] = v as u32;
+            self.grad[v] = self.grad[a as usize] | self.grad[b as usize];
+            if k + 1 < steps {
+                let (ta, tb) = (&self.legs[a as usize], &self.legs[b as usize]);
+                let mut out = Vec::with_capacity(ta.len().max(tb.len()));
+                let (mut i, mut j) = (0, 0);
+                while i < ta.len() || j < tb.len() {
+                    let x = ta.get(i).copied().unwrap_or(NONE);
+                    let y = tb.get(j).copied().unwrap_or(NONE);
+                    let leg = x.min(y);
+                    i += usize::from(x <= y);
+                    j += usize::from(y <= x);
+                    let mut stays = true;
+                    if x == y
+                        && let Some(c) = left.get_mut(&leg)
+                    {
+                        *c -= 1;
+                        stays = *c > 1;
+                    }
+                    if stays {
+                        out.push(leg);
+                    }
+                }
+                self.legs[v] = out;
+            }
+            self.price(v);
+        }
+    }
+
+    /// The number of contractions.
+    pub fn len(&self) -> usize {
+        self.kids.len() - self.n
+    }
+
+    /// The number of nodes.
+    pub fn nodes(&self) -> usize {
+        self.kids.len()
+    }
+
+    /// log2 of the largest result.
+    pub fn max_size(&self) -> f64 {
+        (self.n..self.kids.len()).map(|v| self.log_size(v)).fold(0.0, f64::max)
+    }
+}

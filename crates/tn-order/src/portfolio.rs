@@ -1,0 +1,343 @@
+//! The portfolio: starts by greedy search and sweeps, then rounds of annealing jobs from fresh and from the best trees.
+//!
+//! A round is a fixed list of jobs which read only what earlier rounds left, so the result does not depend on the number
+//! of threads. With a time limit, a round has as many jobs as threads and all of them end at the same moment.
+
+use crate::clock::Clock;
+use crate::forest::{Forest, Window};
+use crate::greedy::{Taste, greedy};
+use crate::model::Model;
+use crate::objective::{Limits, Score, figures};
+use crate::refine::{Frame, Schedule, anneal};
+use crate::rng::Rng;
+use crate::simplify::Simplified;
+use crate::slice::slice;
+use crate::sub::Sub;
+use crate::sweep::{Rule, peripheral, sweep};
+use crate::{Minimize, Options, Report};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Up to this many tensors (after simplification) the whole tree is annealed at once; beyond, windows of it.
+const WHOLE: usize = 1500;
+/// The leaves of a window.
+const WINDOW: usize = 320;
+/// Jobs of a round where the budget is counted.
+const JOBS: u64 = 4;
+/// The trees kept to start again from.
+const ELITE: usize = 6;
+/// Trials where neither a number nor a time is given.
+const TRIALS: u32 = 48;
+
+/// A tree of the model with slices, and what it is worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// The path over the terms of the whole model.
+    pub path: Vec<(u32, u32)>,
+    /// The path over the terms of the simplified model, where the tree came from there.
+    pub core: Vec<(u32, u32)>,
+    pub sliced: Vec<u32>,
+    pub score: Score,
+    pub max_size: f64,
+}
+
+/// What all trials share.
+pub(crate) struct Search<'a> {
+    pub model: Model,
+    pub simple: Simplified,
+    pub kind: Minimize,
+    pub limits: Limits,
+    pub opts: &'a Options,
+    pub clock: Clock<'a>,
+}
+
+impl Search<'_> {
+    /// Scores a path of the whole model, adding slices if the limits demand it.
+    pub fn rate(&self, path: Vec<(u32, u32)>, sliced: &[u32]) -> Candidate {
+        let mut sliced = sliced.to_vec();
+        let mut f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
+        if f.score.excess > 0.0 {
+            sliced = slice(&self.model, &path, self.kind, &self.limits, &sliced);
+            f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
+        }
+        Candidate { path, core: Vec::new(), sliced, score: f.score, max_size: f.max_size }
+    }
+
+    /// The same for a path of the simplified model.
+    pub fn rate_core(&self, core: Vec<(u32, u32)>, sliced: &[u32]) -> Candidate {
+        let mut c = self.rate(self.simple.lift(&core, self.model.n()), sliced);
+        c.core = core;
+        c
+    }
+
+    /// The greedy tree of trial `i`.
+    pub fn greedy_start(&self, i: u64) -> Candidate {
+        let mut rng = Rng::new(self.opts.seed, i);
+        let taste = Taste::draw(&mut rng, i);
+        self.rate_core(greedy(&self.simple.model, taste, &mut rng), &[])
+    }
+
+    /// A tree from a sweep.
+    fn sweep_start(&self, i: u64) -> Candidate {
+        let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
+        let m = &self.simple.model;
+        let rule = if i.is_multiple_of(2) { Rule::Boundary } else { Rule::Breadth };
+        let from = if i < 2 { 0 } else { rng.below(m.n()) };
+        let start = if i < 6 { peripheral(m, from) } else { from };
+        let noise = if i < 6 { 0.0 } else { 0.05 };
+        self.rate_core(sweep(m, rule, start, noise, &mut rng), &[])
+    }
+
+    /// A short annealing of a small network, to give the exact search a tight bound.
+    pub fn warm_up(&self, best: &mut Candidate) {
+        let m = &self.model;
+        let sub = whole(m);
+        for i in 0..4 {
+            let mut rng = Rng::new(self.opts.seed, (2 << 40) + i);
+            let taste = Taste::draw(&mut rng, i);
+            let path = greedy(m, taste, &mut rng);
+            let plan = Schedule { sweeps: 60, beta: (0.7, 12.0), until: None };
+            let snap = anneal(&sub, &path, self.frame(best, &[], 0), plan, &mut rng, &self.clock);
+            let c = self.rate(snap.path, &snap.sliced);
+            if c.score.better(&best.score) {
+                *best = c;
+            }
+        }
+    }
+
+    /// The frame of a job: with a limit on the peak, or with size or peak as the objective, the annealing gets a limit on the
+    /// size that follows the best tree so far.
+    fn frame<'b>(&'b self, best: &Candidate, sliced: &'b [u32], job: u64) -> Frame<'b> {
+        let mut limit = self.limits.size;
+        if let Some(p) = self.limits.peak {
+            let slack = [1.0, 1.6, 2.2, 3.0][(job % 4) as usize];
+            limit = Some(limit.map_or(p - slack, |l| l.min(p - slack)).max(0.0));
+        }
+        let exchange = limit.is_some();
+        if !exchange && matches!(self.kind, Minimize::Size | Minimize::Peak) && job % 4 != 0 {
+            limit = Some((best.max_size - [0.5, 1.0, 2.0][(job % 3) as usize]).max(0.0));
+        }
+        Frame { kind: self.kind, limit, keep: &self.limits.keep, sliced, exchange }
+    }
+
+    fn report(&self, best: &Candidate) {
+        if let Some(p) = &self.opts.progress
+            && let Some(f) = &p.report
+        {
+            f(&Report {
+                elapsed: self.clock.elapsed(),
+                left: self.clock.left(),
+                log10_macs: best.score.second * std::f64::consts::LOG10_2,
+                log2_max_size: best.max_size,
+            });
+        }
+    }
+}
+
+/// The model as one part.
+fn whole(m: &Model) -> Sub {
+    let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
+    Sub::new(&leaves, &m.out, &m.lg, m.grad.clone())
+}
+
+/// Runs `count` jobs on the threads and returns their results in order.
+fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = threads.clamp(1, count.max(1));
+    if threads == 1 {
+        return (0..count).map(job).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(count));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let k = next.fetch_add(1, Ordering::Relaxed);
+                    if k >= count {
+                        break;
+                    }
+                    let r = job(k);
+                    if let Ok(mut d) = done.lock() {
+                        d.push((k, r));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|d| d.0);
+    done.into_iter().map(|d| d.1).collect()
+}
+
+/// The pool of the best distinct trees, best first.
+struct Elite {
+    pool: Vec<Candidate>,
+}
+
+impl Elite {
+    fn offer(&mut self, c: Candidate) {
+        if c.core.is_empty() {
+            return;
+        }
+        let at = self.pool.iter().position(|p| c.score.better(&p.score)).unwrap_or(self.pool.len());
+        let twin = at > 0 && !self.pool[at - 1].score.better(&c.score);
+        if !twin {
+            self.pool.insert(at, c);
+            self.pool.truncate(ELITE);
+        }
+    }
+}
+
+/// Improves `best` within the budget. Returns whether the clock or the stop flag ended the search.
+pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
+    let m = &search.simple.model;
+    if m.n() < 3 {
+        let c = search.greedy_start(0);
+        if c.score.better(&best.score) {
+            *best = c;
+        }
+        return false;
+    }
+    let threads = search.opts.threads.max(1);
+    let timed = search.opts.max_time.is_some();
+    let total = search.opts.max_time.map_or(f64::INFINITY, |t| t.as_secs_f64());
+    let mut elite = Elite { pool: Vec::new() };
+    let take = |c: Candidate, best: &mut Candidate, elite: &mut Elite| {
+        if c.score.better(&best.score) {
+            *best = c.clone();
+            search.report(best);
+        }
+        elite.offer(c);
+    };
+    // starts: the plain greedy tree first, then tastes and sweeps in turn while they are cheap
+    let trials = u64::from(search.opts.trials.unwrap_or(if timed { u32::MAX } else { TRIALS }));
+    let rounds = if m.n() > 20_000 { 1 } else { 4 };
+    let mut starts = 0u64;
+    for round in 0..rounds {
+        if starts >= trials || (round > 0 && (search.clock.over() || search.clock.elapsed() > 0.1 * total)) {
+            break;
+        }
+        let count = if round == 0 { 4 } else { 8 };
+        let made = parallel(threads, count, |k| {
+            let i = starts + k as u64;
+            if i > 1 && search.clock.over() {
+                None
+            } else if i % 4 >= 2 {
+                Some(search.sweep_start(i / 4 * 2 + i % 4 - 2))
+            } else {
+                Some(search.greedy_start(i / 4 * 2 + i % 4))
+            }
+        });
+        for c in made.into_iter().flatten() {
+            take(c, best, &mut elite);
+        }
+        starts += count as u64;
+    }
+    let starts: Vec<Candidate> = elite.pool.clone();
+    if starts.is_empty() {
+        return search.clock.over();
+    }
+    let sub = (m.n() <= WHOLE).then(|| whole(m));
+    let mut jobs = 0u64;
+    let mut round = 0u64;
+    let begin = search.clock.elapsed();
+    while jobs < trials {
+        if search.clock.over() {
+            return true;
+        }
+        let now = search.clock.elapsed();
+        let count = if timed { threads as u64 } else { JOBS.min(trials - jobs) };
+        let until = timed.then(|| {
+            let left = (total - now).max(0.0);
+            let span = total - begin;
+            // short runs first, then runs of an eighth of the time
+            let d = (0.25 * (now - begin)).clamp(0.02 * span, 0.12 * span).min(left);
+            (now, if left < 1.4 * d { total } else { now + d })
+        });
+        let results = match &sub {
+            Some(sub) => parallel(threads, count as usize, |k| {
+                job(search, sub, &starts, &elite, best, jobs + k as u64, round, until)
+            }),
+            None => vec![windows(search, &elite, best, round, until, threads)],
+        };
+        for c in results {
+            take(c, best, &mut elite);
+        }
+        jobs += count;
+        round += 1;
+    }
+    search.clock.over()
+}
+
+/// One annealing job on the whole simplified network.
+#[allow(clippy::too_many_arguments)]
+fn job(
+    search: &Search<'_>,
+    sub: &Sub,
+    starts: &[Candidate],
+    elite: &Elite,
+    best: &Candidate,
+    job: u64,
+    round: u64,
+    until: Option<(f64, f64)>,
+) -> Candidate {
+    let mut rng = Rng::new(search.opts.seed, (3 << 40) + job);
+    let fresh = round < 4 || job.is_multiple_of(4);
+    let (from, first) = if fresh {
+        (&starts[job as usize % starts.len()], 0.5)
+    } else {
+        let k = if job % 4 == 3 { rng.below(elite.pool.len()) } else { 0 };
+        (&elite.pool[k], [0.8, 1.2, 1.8, 2.5, 3.5][rng.below(5)])
+    };
+    let grow = 1 + (round as u32 / 2).min(7);
+    let sweeps = (200_000 / sub.n as u32).clamp(20, 2000) * grow;
+    let plan = Schedule { sweeps, beta: (first, 16.0), until };
+    let frame = search.frame(best, &from.sliced, job);
+    let snap = anneal(sub, &from.core, frame, plan, &mut rng, &search.clock);
+    search.rate_core(snap.path, &snap.sliced)
+}
+
+/// Improves windows of a large tree: rounds of disjoint windows, annealed in parallel and put back.
+fn windows(
+    search: &Search<'_>,
+    elite: &Elite,
+    best: &Candidate,
+    round: u64,
+    until: Option<(f64, f64)>,
+    threads: usize,
+) -> Candidate {
+    let m = &search.simple.model;
+    let from = &elite.pool[0];
+    let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
+    let frame = search.frame(best, &from.sliced, round);
+    let mut forest = Forest::new(m, &from.core, search.kind, &from.sliced);
+    let batch = 8usize;
+    let batches = 4 + m.n() / (WINDOW * batch);
+    let mut k = 0u64;
+    loop {
+        let now = search.clock.elapsed();
+        if search.clock.over() || until.map_or(k >= batches as u64, |u| now >= u.1) {
+            break;
+        }
+        let mut busy = vec![false; forest.nodes()];
+        let size = [WINDOW, WINDOW / 2, WINDOW / 6, WINDOW * 2][rng.below(4)];
+        let cut: Vec<Window> =
+            (0..4 * batch).filter_map(|_| forest.window(size, &mut busy, &mut rng)).take(batch).collect();
+        let solved = parallel(threads, cut.len(), |w| {
+            let win = &cut[w];
+            let mut rng = Rng::new(search.opts.seed, (5 << 40) + (round << 24) + k * 64 + w as u64);
+            let first = [0.7, 1.5, 3.0][rng.below(3)];
+            let sweeps = 60 + 240 * rng.below(3) as u32;
+            let plan = Schedule { sweeps, beta: (first, 14.0), until: None };
+            let inner = Frame { sliced: &[], exchange: false, ..frame };
+            anneal(&win.sub, &win.path, inner, plan, &mut rng, &search.clock)
+        });
+        for (win, snap) in cut.iter().zip(&solved) {
+            if snap.value < win.value - 1e-4 {
+                forest.replace(win, &snap.path);
+            }
+        }
+        k += 1;
+    }
+    search.rate_core(forest.path(), &from.sliced)
+}
