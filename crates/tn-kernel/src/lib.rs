@@ -1,1 +1,29 @@
-//! See ARCHITECTURE.md.
+//! L5: kernels. Steps of a plan become loops, on-chip arrays, loads, operations and stores; both printers of
+//! `tn-codegen` print only what stands here.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`ir`] | the statements of a kernel |
+//! | [`module`] | kernels, and entries that call them: a whole network |
+//! | [`nest`] | a step without its buffers: unit axes dropped, neighbouring axes merged |
+//! | [`schedule`] | which axis is vectorised, which is tiled, in which order the rest is walked |
+//! | [`lower_cpu`], [`lower_gpu`] | (nest, schedule) → kernel |
+//! | [`lower`] | plan → module: kernels shared between steps that differ in buffers and offsets only |
+//! | [`repeat`] | runs of calls that are equal up to offsets become loops over a table |
+//! | [`verify`] | everything bound before its use, every access within its operand, every operand within its buffer |
+//! | [`dump`] | kernels as text, for people |
+
+mod build;
+pub mod dump;
+pub mod ir;
+pub mod lower;
+pub mod lower_cpu;
+pub mod lower_gpu;
+pub mod module;
+pub mod nest;
+pub mod repeat;
+pub mod schedule;
+pub mod verify;
+
+pub use lower::{LowerError, Target, lower_plan};
+pub use module::Module;

@@ -1,0 +1,97 @@
+//! A step without its buffers: the loop nest in normal form.
+//!
+//! Axes of length 1 are dropped, and two axes are merged where every operand walks them as one. So a gate on one qubit of twenty
+//! becomes a nest of four axes, and steps that differ only in how their axes are cut share a kernel.
+
+use tn_ir::size::Poly;
+use tn_plan::ir::{Fold, Step, Write};
+
+/// An axis of a nest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NestAxis {
+    /// Its length.
+    pub size: Poly,
+    /// Folded away.
+    pub reduce: bool,
+    /// One stride for each operand, the result last.
+    pub strides: Vec<Poly>,
+    /// The length at the hints of run-time sizes, for decisions.
+    pub hint: u64,
+}
+
+/// A step's loop nest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Nest {
+    /// Kept axes by falling stride of the result, then reduce axes in the step's order.
+    pub axes: Vec<NestAxis>,
+    /// Number of operands, the result included.
+    pub operands: usize,
+    /// How reduce axes are folded.
+    pub fold: Fold,
+    /// Overwrite or add.
+    pub write: Write,
+}
+
+impl Nest {
+    /// The normal form of a step's nest; `hint` evaluates a length at the hints.
+    pub fn of(step: &Step, hint: impl Fn(&Poly) -> u64) -> Nest {
+        let mut axes: Vec<NestAxis> = Vec::new();
+        for (i, axis) in step.space.iter().enumerate() {
+            let size = axis.size.poly();
+            if size.as_constant() == Some(1) {
+                continue;
+            }
+            let strides = step.ins.iter().chain([&step.out]).map(|a| a.strides[i].clone()).collect();
+            axes.push(NestAxis { hint: hint(&size), size, reduce: axis.reduce, strides });
+        }
+        let operands = step.ins.len() + 1;
+        let out_stride = |a: &NestAxis| a.strides.last().map_or(0, &hint);
+        axes.sort_by_key(|a| (a.reduce, std::cmp::Reverse(out_stride(a))));
+        merge(&mut axes, &hint);
+        Nest { axes, operands, fold: step.fold, write: step.write }
+    }
+
+    /// Elements of operand `o` between the first and the last that the nest touches, both included.
+    pub fn span(&self, o: usize) -> Poly {
+        self.axes.iter().fold(Poly::one(), |sum, a| {
+            let last = &a.size - &Poly::one();
+            &sum + &(&last * &a.strides[o])
+        })
+    }
+
+    /// The axes that are kept (or folded), by position.
+    pub fn positions(&self, reduce: bool) -> Vec<usize> {
+        (0..self.axes.len()).filter(|&i| self.axes[i].reduce == reduce).collect()
+    }
+}
+
+/// Merges axes until no two can be.
+fn merge(axes: &mut Vec<NestAxis>, hint: &impl Fn(&Poly) -> u64) {
+    let mut changed = true;
+    while changed {
+        changed = false;
+        'search: for x in 0..axes.len() {
+            for y in 0..axes.len() {
+                if x != y && axes[x].reduce == axes[y].reduce && walks_as_one(&axes[x], &axes[y]) {
+                    let size = &axes[x].size * &axes[y].size;
+                    let (outer, inner) = (x, y);
+                    axes[inner].hint = hint(&size);
+                    axes[inner].size = size;
+                    axes.remove(outer);
+                    changed = true;
+                    break 'search;
+                }
+            }
+        }
+    }
+}
+
+/// Whether one step along `outer` moves every operand as far as all of `inner`.
+fn walks_as_one(outer: &NestAxis, inner: &NestAxis) -> bool {
+    outer.strides.iter().zip(&inner.strides).all(|(o, i)| {
+        match (o.as_constant(), i.as_constant(), inner.size.as_constant()) {
+            (Some(o), Some(i), Some(n)) => i.checked_mul(n) == Some(o),
+            _ => *o == i * &inner.size,
+        }
+    })
+}

@@ -1,0 +1,135 @@
+//! Which axis of a nest is vectorised, which is tiled, and in which order the rest is walked.
+//!
+//! The model counts, for one vector of multiply-adds, the operations and the loads that feed it: a load with stride 1 is one
+//! vector, a strided one is as many scalars as there are lanes, and a load is shared by the rows of a tile that do not move its operand.
+//! It only ranks schedules of one step, so its unit does not matter; no schedule changes what a step means.
+
+use crate::nest::Nest;
+use tn_ir::dtype::DType;
+
+/// How a nest is walked on a CPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The axis whose neighbours are computed side by side; a kept one (its results are neighbours), or a reduce one (lanes of partial
+    /// folds). None for a nest without axes.
+    pub vector: Option<usize>,
+    /// Elements computed side by side; 0 for the whole axis at once (only where nothing is folded).
+    pub width: u32,
+    /// A kept axis of which `rows` are computed together, so that loads are shared.
+    pub rows: Option<(usize, u32)>,
+    /// The other kept axes, outermost first.
+    pub outer: Vec<usize>,
+    /// Reduce axes, outermost first. If the vector axis is a reduce axis it is the last.
+    pub reduce: Vec<usize>,
+    /// Whether the loop over the vector axis's tiles stands outside the loop over the rows' tiles.
+    pub vector_outside: bool,
+}
+
+/// Elements of a tile's row: two to four registers of common machines.
+pub fn tile_width(dtype: DType) -> u32 {
+    match dtype {
+        DType::F32 => 16,
+        DType::F64 | DType::C64 => 8,
+        DType::C128 => 4,
+    }
+}
+
+/// Rows of a tile.
+const ROWS: u32 = 4;
+/// Rows of a tile that only moves data across: a cache line of f32 in 8 pieces.
+const COPY_ROWS: u32 = 8;
+/// Bytes of the first-level cache that a panel may take.
+const PANEL_BYTES: u64 = 24 << 10;
+
+/// Chooses how to walk `nest` on a CPU.
+pub fn choose(nest: &Nest, dtype: DType) -> Schedule {
+    let (kept, reduce) = (nest.positions(false), nest.positions(true));
+    let lanes = tile_width(dtype);
+    let folded: f64 = reduce.iter().map(|&r| nest.axes[r].hint as f64).product();
+    let mut best: Option<(f64, usize, Option<usize>)> = None;
+    let candidates = kept.iter().rev().chain(reduce.iter().rev());
+    for &v in candidates {
+        let rows = std::iter::once(None).chain(kept.iter().rev().filter(|&&m| m != v).map(|&m| Some(m)));
+        for m in rows {
+            let cost = cost(nest, v, m, lanes, folded, reduce.is_empty());
+            if best.is_none_or(|(c, _, _)| cost < c) {
+                best = Some((cost, v, m));
+            }
+        }
+    }
+    let Some((_, v, m)) = best else {
+        return Schedule {
+            vector: None,
+            width: 1,
+            rows: None,
+            outer: vec![],
+            reduce: vec![],
+            vector_outside: false,
+        };
+    };
+    let whole = reduce.is_empty() && m.is_none();
+    let fixed = |axis: usize, most: u32| match nest.axes[axis].size.as_constant() {
+        Some(n) if n < i128::from(most) => n as u32,
+        _ => most,
+    };
+    let width = if whole { 0 } else { fixed(v, lanes) };
+    let rows = m.map(|m| (m, fixed(m, if reduce.is_empty() { COPY_ROWS } else { ROWS })));
+    let outer = kept.iter().copied().filter(|&a| a != v && Some(a) != m).collect();
+    let mut order: Vec<usize> = reduce.iter().copied().filter(|&a| a != v).collect();
+    // The innermost fold should walk the operands that every lane shares in small steps.
+    order.sort_by_key(|&r| std::cmp::Reverse(reduce_stride(nest, r, v)));
+    if nest.axes[v].reduce {
+        order.push(v);
+    }
+    let panel = |columns: u64| folded * columns as f64 * dtype.bytes() as f64;
+    let vector_outside = !nest.axes[v].reduce
+        && m.is_some()
+        && panel(nest.axes[v].hint) > PANEL_BYTES as f64
+        && panel(u64::from(lanes)) <= PANEL_BYTES as f64;
+    Schedule { vector: Some(v), width, rows, outer, reduce: order, vector_outside }
+}
+
+/// The smallest nonzero stride along reduce axis `r` among operands that do not move along `v`.
+fn reduce_stride(nest: &Nest, r: usize, v: usize) -> i128 {
+    let ins = nest.operands - 1;
+    (0..ins)
+        .filter(|&o| nest.axes[v].strides[o].is_zero())
+        .filter_map(|o| nest.axes[r].strides[o].as_constant())
+        .filter(|&s| s != 0)
+        .min()
+        .unwrap_or(i128::MAX)
+}
+
+fn cost(nest: &Nest, v: usize, m: Option<usize>, lanes: u32, folded: f64, plain: bool) -> f64 {
+    let axis = &nest.axes[v];
+    let used = (axis.hint as f64).min(f64::from(lanes)).max(1.0);
+    let rows = m.map_or(1.0, |m| (nest.axes[m].hint as f64).min(f64::from(ROWS)).max(1.0));
+    let (out, ins) = (nest.operands - 1, nest.operands - 1);
+    let mut total = 1.0;
+    for o in 0..ins {
+        let shared = match m {
+            Some(m) if nest.axes[m].strides[o].is_zero() => rows,
+            _ => 1.0,
+        };
+        total += if axis.strides[o].is_zero() {
+            0.25 / shared
+        } else if axis.strides[o].as_constant() == Some(1) {
+            0.5 / shared
+        } else if plain && m.is_some_and(|m| nest.axes[m].strides[o].as_constant() == Some(1)) {
+            // A tile that crosses: strided, but every cache line is used up at once.
+            used * 0.6
+        } else {
+            used / shared
+        };
+    }
+    total += if axis.reduce {
+        2.0 * f64::from(lanes) / folded
+    } else if axis.strides[out].as_constant() == Some(1) {
+        0.5 / folded
+    } else {
+        used / folded
+    };
+    // A tile costs code; without something to share it is not worth it.
+    total += if m.is_some() { 0.05 } else { 0.0 };
+    total / used
+}
