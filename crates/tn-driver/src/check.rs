@@ -1,0 +1,212 @@
+//! What a network builds, for `tnc check`: leaves, parameters, open legs, regions.
+
+use crate::table::Table;
+use crate::values::{show_bytes, show_log10};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use tn_ir::ids::Id;
+use tn_ir::program::{FoldAxis, IndexId, Init, NodeId, Program, Role};
+use tn_ir::region::Region;
+
+/// Tables list at most this many rows of leaves; families beyond are summed up by their name.
+const MAX_LEAVES: usize = 60;
+
+/// How many parameters there are and what they stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// Number of trainable entries.
+    pub count: u128,
+    /// Their bytes.
+    pub bytes: u128,
+    /// log10 of the entries of the tensors that they build: of each topology's result, of each parameter that stands alone.
+    pub log10_dense: f64,
+}
+
+impl Parameters {
+    /// Dense entries for each parameter.
+    pub fn compression(&self) -> f64 {
+        if self.count == 0 { 1.0 } else { 10f64.powf(self.log10_dense - (self.count as f64).log10()) }
+    }
+}
+
+fn sizes(program: &Program, legs: &[IndexId]) -> Vec<u64> {
+    legs.iter().map(|&i| program.indices[i].size.value).collect()
+}
+
+/// Counts the parameters of a program. The dense equivalent of `w.core[0]`, `w.core[1]`, … is the tensor `w` that they build.
+pub fn parameters(program: &Program) -> Parameters {
+    let count = |legs: &[IndexId]| sizes(program, legs).iter().fold(1u128, |p, &d| p.saturating_mul(d as u128));
+    let log10 = |legs: &[IndexId]| sizes(program, legs).iter().map(|&d| (d as f64).log10()).sum::<f64>();
+    let mut results: BTreeMap<&str, NodeId> = BTreeMap::new();
+    for (id, node) in program.nodes.enumerate() {
+        if !node.name.is_empty() {
+            // The last node of a name is the definition's value, earlier ones are its parts.
+            results.insert(&node.name, id);
+        }
+    }
+    let (mut total, mut built, mut dense) = (0u128, BTreeSet::new(), Vec::new());
+    for leaf in program.leaves.iter().filter(|l| l.role == Role::Param) {
+        total = total.saturating_add(count(&leaf.legs));
+        let prefixes = leaf.name.char_indices().filter(|&(_, c)| c == '.').map(|(at, _)| &leaf.name[..at]);
+        match prefixes.filter_map(|p| results.get(p).map(|n| (p, *n))).next() {
+            Some((prefix, node)) if built.insert(prefix) => dense.push(log10(&program.nodes[node].legs)),
+            Some(_) => {}
+            None => dense.push(log10(&leaf.legs)),
+        }
+    }
+    Parameters {
+        count: total,
+        bytes: total.saturating_mul(program.dtype.bytes() as u128),
+        log10_dense: crate::region_plan::log10_sum(dense),
+    }
+}
+
+/// The outside shape, a run-time size by its name: `[b, 4096]`.
+fn shape(program: &Program, legs: &[IndexId], axes: &[FoldAxis]) -> String {
+    let mut at = 0;
+    let mut out = Vec::new();
+    for axis in axes {
+        let run = &legs[at..(at + axis.legs as usize).min(legs.len())];
+        at += run.len();
+        let mut parts = Vec::new();
+        let mut fixed = 1u128;
+        for &i in run {
+            let index = &program.indices[i];
+            match index.size.dynamic {
+                Some(s) => parts.push(program.symbols[s].name.clone()),
+                None => fixed = fixed.saturating_mul(index.size.value as u128),
+            }
+        }
+        if parts.is_empty() || fixed != 1 {
+            parts.push(fixed.to_string());
+        }
+        out.push(parts.join("*"));
+    }
+    format!("[{}]", out.join(", "))
+}
+
+fn init_text(init: &Option<Init>) -> String {
+    match init {
+        None => String::new(),
+        Some(Init::Normal { mean, std }) => format!("normal({mean}, {std:.4})"),
+        Some(Init::Uniform { low, high }) => format!("uniform({low}, {high})"),
+        Some(Init::Zeros) => "zeros".into(),
+        Some(Init::Ones) => "ones".into(),
+        Some(Init::Values(v)) => format!("{v:?}"),
+        Some(Init::Identity { noise }) => format!("identity + noise({noise})"),
+        Some(Init::Isometry) => "random isometry".into(),
+    }
+}
+
+/// The report of `tnc check` on one network.
+pub fn check_report(program: &Program, regions: &[Region]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "network {} ({})", program.name, program.dtype);
+    for line in program.doc.lines() {
+        let _ = writeln!(out, "  {}", line.trim());
+    }
+    let p = parameters(program);
+    let _ = writeln!(
+        out,
+        "parameters: {} ({}), dense equivalent {} ({}), compression {}",
+        p.count,
+        show_bytes(p.bytes),
+        show_log10(p.log10_dense.max(0.0)),
+        show_bytes((10f64.powf(p.log10_dense.max(0.0)) * program.dtype.bytes() as f64) as u128),
+        ratio(p.compression()),
+    );
+    let _ = writeln!(out, "leaves: {}", program.leaves.len());
+    out.push_str(&leaf_table(program).render());
+    for output in &program.outputs {
+        let legs = &program.nodes[output.node].legs;
+        let names: Vec<String> = legs
+            .iter()
+            .map(|&i| {
+                let index = &program.indices[i];
+                match index.size.dynamic {
+                    Some(_) => format!("{}: dyn({})", index.name, index.size.value),
+                    None => format!("{}: {}", index.name, index.size.value),
+                }
+            })
+            .collect();
+        let log = if output.log { " as phase and log" } else { "" };
+        let _ = writeln!(
+            out,
+            "output {}{log}: shape {}, open legs [{}]",
+            output.name,
+            shape(program, legs, &output.axes),
+            names.join(", ")
+        );
+    }
+    let _ = writeln!(out, "regions: {}", regions.len());
+    let mut table = Table::new(["region", "tensors", "indices", "hyperedges", "open"]);
+    for r in regions {
+        let mut uses = vec![0u32; r.sizes.len()];
+        for input in &r.inputs {
+            let mut own = input.indices.clone();
+            own.sort_unstable();
+            own.dedup();
+            own.iter().for_each(|&i| uses[i as usize] += 1);
+        }
+        let hyper = uses.iter().filter(|&&n| n > 2).count();
+        table.row([
+            if r.name.is_empty() { "(unnamed)".to_owned() } else { r.name.clone() },
+            r.inputs.len().to_string(),
+            r.sizes.len().to_string(),
+            hyper.to_string(),
+            r.output.len().to_string(),
+        ]);
+    }
+    if !table.is_empty() {
+        out.push_str(&table.render());
+    }
+    out
+}
+
+/// `31301`, `2.56`, `1.23e45`: a ratio for people.
+fn ratio(x: f64) -> String {
+    if x < 100.0 { format!("{x:.2}") } else { show_log10(x.log10()) }
+}
+
+fn leaf_table(program: &Program) -> Table {
+    let mut table = Table::new(["name", "shape", "role", "entries", "init"]);
+    let role = |r: &Role| match r {
+        Role::Param => "param",
+        Role::Input => "input",
+        Role::Const(_) => "const",
+    };
+    let entries =
+        |legs: &[IndexId]| sizes(program, legs).iter().fold(1u128, |p, &d| p.saturating_mul(d as u128));
+    if program.leaves.len() <= MAX_LEAVES {
+        for leaf in program.leaves.iter() {
+            table.row([
+                leaf.name.clone(),
+                shape(program, &leaf.legs, &leaf.axes),
+                role(&leaf.role).into(),
+                entries(&leaf.legs).to_string(),
+                init_text(&leaf.init),
+            ]);
+        }
+        return table;
+    }
+    // Families: a line each, in the order of their first member.
+    let mut families: Vec<(String, usize, usize, u128)> = Vec::new();
+    let mut seen: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    for (id, leaf) in program.leaves.enumerate() {
+        let stem = leaf.name.rfind('[').map_or(leaf.name.as_str(), |at| &leaf.name[..at]).to_owned();
+        let at = *seen.entry((stem.clone(), role(&leaf.role))).or_insert_with(|| {
+            families.push((stem, id.index(), 0, 0));
+            families.len() - 1
+        });
+        families[at].2 += 1;
+        families[at].3 = families[at].3.saturating_add(entries(&leaf.legs));
+    }
+    for (stem, first, count, total) in families {
+        let leaf = &program.leaves.as_slice()[first];
+        let name = if leaf.name == stem { stem } else { format!("{stem}[…] × {count}") };
+        let first = shape(program, &leaf.legs, &leaf.axes);
+        let shape = if count == 1 { first } else { format!("{first} first") };
+        table.row([name, shape, role(&leaf.role).into(), total.to_string(), init_text(&leaf.init)]);
+    }
+    table
+}

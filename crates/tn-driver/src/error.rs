@@ -1,0 +1,168 @@
+//! Everything that can go wrong on the road, by what the user can do about it.
+
+use crate::bind::BindError;
+use crate::data::{DataError, WriteError};
+use crate::values::show_bytes;
+use tn_dsl::diag::{Diagnostic, render_all, to_json};
+use tn_dsl::source::SourceMap;
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Error {
+    /// The source is wrong.
+    Source(Box<SourceErrors>),
+    /// Something else that was given is wrong: arrays, a plan file, an option's value for this network.
+    Input(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// There is no plan within the limits.
+    Infeasible(Box<Infeasible>),
+    /// A file cannot be read or written.
+    Io(String),
+    /// A check of our own failed: a fault of this program.
+    Internal(String),
+}
+
+/// Diagnostics and the texts that they point into.
+#[derive(Debug, Default)]
+pub struct SourceErrors {
+    /// The texts.
+    pub sources: SourceMap,
+    /// What is wrong with them, warnings included.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// No plan is within the limits: how near the search came, and what would help.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Infeasible {
+    /// The limit that failed.
+    pub limit: Limit,
+    /// The smallest figure found, in the unit of the limit.
+    pub smallest: u128,
+    /// Tensors that are live at the worst moment of that plan, largest first, with their bytes.
+    pub tensors: Vec<(String, u128)>,
+    /// What would help.
+    pub help: Vec<String>,
+}
+
+/// A limit that was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// `--memory`, bytes.
+    Memory(u64),
+    /// `--max-size`, elements.
+    MaxSize(u64),
+}
+
+impl std::fmt::Display for Infeasible {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.limit {
+            Limit::Memory(limit) => write!(
+                f,
+                "no plan found within `{}` of memory, the smallest peak found is `{}` bytes ({})",
+                show_bytes(limit as u128),
+                self.smallest,
+                show_bytes(self.smallest)
+            )?,
+            Limit::MaxSize(limit) => write!(
+                f,
+                "no plan found with results of at most `{limit}` elements, the smallest maximum found is `{}`",
+                self.smallest
+            )?,
+        }
+        if !self.tensors.is_empty() {
+            f.write_str("\n  live at that moment:")?;
+            for (name, bytes) in &self.tensors {
+                write!(f, "\n    {:>12}  {name}", show_bytes(*bytes))?;
+            }
+        }
+        for help in &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// The exit status of the command line: 1 wrong input, 2 usage, 3 no plan within the limits, 4 input or output.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Source(_) | Error::Input(_) | Error::Internal(_) => 1,
+            Error::Usage(_) => 2,
+            Error::Infeasible(_) => 3,
+            Error::Io(_) => 4,
+        }
+    }
+    /// The text for people, with the source lines where there are any.
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Error::Source(e) => render_all(&e.diagnostics, &e.sources, color),
+            other => format!("{}{other}", if color { "\x1b[1;31merror\x1b[0m: " } else { "error: " }),
+        }
+    }
+    /// A failed check of our own.
+    pub fn internal(stage: &str, why: impl std::fmt::Display) -> Error {
+        Error::Internal(format!("internal: {stage}: {why}"))
+    }
+}
+
+impl SourceErrors {
+    /// The array of diagnostics as JSON text.
+    pub fn json(&self) -> String {
+        format!("{:#}\n", to_json(&self.diagnostics, &self.sources))
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Source(e) => f.write_str(render_all(&e.diagnostics, &e.sources, false).trim_end()),
+            Error::Input(s) | Error::Usage(s) | Error::Io(s) | Error::Internal(s) => f.write_str(s),
+            Error::Infeasible(i) => i.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<BindError> for Error {
+    fn from(e: BindError) -> Error {
+        Error::Input(e.to_string())
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(e: WriteError) -> Error {
+        Error::Io(e.to_string())
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(e: DataError) -> Error {
+        match e {
+            DataError::Read { .. } => Error::Io(e.to_string()),
+            DataError::Kind { .. } | DataError::Nameless { .. } => Error::Usage(e.to_string()),
+            DataError::Malformed { .. } => Error::Input(e.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impossible_limit_says_how_near_it_came() {
+        let e = Error::Infeasible(Box::new(Infeasible {
+            limit: Limit::Memory(1 << 20),
+            smallest: 3 << 20,
+            tensors: vec![("t7".into(), 2 << 20)],
+            help: vec!["allow more".into()],
+        }));
+        assert_eq!(e.exit_status(), 3);
+        let text = e.render(false);
+        for part in ["`1.00 MiB`", "`3145728` bytes", "2.00 MiB  t7", "help: allow more"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
