@@ -11,10 +11,15 @@
 //! ones that take one of these levels to the next.
 
 pub mod dag;
+pub mod dag_build;
 pub mod dtype;
+pub mod eval;
 pub mod ids;
+pub mod lower;
+pub mod normalise;
 pub mod program;
 pub mod region;
+pub mod regions;
 pub mod scalar;
 pub mod size;
 pub mod span;

@@ -1,0 +1,232 @@
+//! L1 → L2: flattens every maximal multilinear part of a (normalised) program into one contraction.
+//!
+//! A contraction used by a contraction is seen through, with fresh private indices at every use; what is shared that way is found again
+//! at L3 by hash-consing. Everything else (leaves, maps, sums, views, pinned definitions) is a border. Copy tensors cost
+//! nothing: `delta` identifies its indices, `identity` does so pairwise, `ones` disappears where another factor carries its index.
+
+use crate::program::*;
+use crate::region::{Region, RegionInput};
+use num_complex::Complex64;
+use std::collections::HashMap;
+
+/// Every region that the outputs need, in dependency order. `program` has been through [`crate::normalise::normalise`].
+pub fn regions(program: &Program) -> Vec<Region> {
+    let wanted = wanted(program);
+    let contracts = program
+        .nodes
+        .enumerate()
+        .filter(|(id, d)| wanted[id.0 as usize] && matches!(d.node, Node::Contract { .. }));
+    contracts.map(|(id, _)| flatten(program, id)).collect()
+}
+
+/// Whether each node's value is needed as such (and not only seen through).
+pub fn wanted(program: &Program) -> Vec<bool> {
+    let mut wanted = vec![false; program.nodes.len()];
+    let mut reached = vec![false; program.nodes.len()];
+    for o in &program.outputs {
+        wanted[o.node.0 as usize] = true;
+        reached[o.node.0 as usize] = true;
+    }
+    for (id, data) in program.nodes.enumerate().rev() {
+        if !reached[id.0 as usize] {
+            continue;
+        }
+        let seen_through = matches!(data.node, Node::Contract { .. });
+        for used in program.uses(id) {
+            reached[used.0 as usize] = true;
+            if !(seen_through && matches!(program.nodes[used].node, Node::Contract { .. })) {
+                wanted[used.0 as usize] = true;
+            }
+        }
+    }
+    wanted
+}
+
+struct Flat {
+    inputs: Vec<RegionInput>,
+    /// Where each local index came from (size and name).
+    origin: Vec<IndexId>,
+    scale: Complex64,
+}
+
+fn flatten(program: &Program, root: NodeId) -> Region {
+    let data = &program.nodes[root];
+    let mut flat = Flat { inputs: vec![], origin: data.legs.clone(), scale: Complex64::new(1.0, 0.0) };
+    let open = data.legs.len();
+    let env: HashMap<IndexId, u32> = data.legs.iter().enumerate().map(|(k, &i)| (i, k as u32)).collect();
+    expand(program, root, env, &mut flat);
+    let Flat { mut inputs, origin, scale } = flat;
+    let merged = drop_copies(program, &mut inputs, &origin, open);
+    // renumber: open indices first, then by first occurrence
+    let mut number: HashMap<u32, u32> = HashMap::new();
+    let mut from: Vec<IndexId> = vec![];
+    let mut output = vec![];
+    let mut name_of = |i: u32, from: &mut Vec<IndexId>| {
+        let root = find(&merged, i);
+        *number.entry(root).or_insert_with(|| {
+            from.push(origin[root as usize]);
+            from.len() as u32 - 1
+        })
+    };
+    for k in 0..open as u32 {
+        output.push(name_of(k, &mut from));
+    }
+    for input in &mut inputs {
+        for i in &mut input.indices {
+            *i = name_of(*i, &mut from);
+        }
+    }
+    Region {
+        name: data.name.clone(),
+        result: root,
+        inputs,
+        output,
+        sizes: from.iter().map(|&i| program.indices[i].size.clone()).collect(),
+        index_names: from.iter().map(|&i| program.indices[i].name.clone()).collect(),
+        scale,
+    }
+}
+
+/// Depth first over the contractions below `root`, with an explicit stack: definitions may nest as deep as a program is long.
+fn expand(program: &Program, root: NodeId, env: HashMap<IndexId, u32>, flat: &mut Flat) {
+    struct Frame {
+        node: NodeId,
+        env: HashMap<IndexId, u32>,
+        next: usize,
+        conj: bool,
+    }
+    let mut stack = vec![Frame { node: root, env, next: 0, conj: false }];
+    while let Some(frame) = stack.last_mut() {
+        let Node::Contract { scale, operands } = &program.nodes[frame.node].node else {
+            stack.pop();
+            continue;
+        };
+        if frame.next == 0 {
+            flat.scale *= if frame.conj { scale.conj() } else { *scale };
+        }
+        let Some(operand) = operands.get(frame.next) else {
+            stack.pop();
+            continue;
+        };
+        frame.next += 1;
+        let indices: Vec<u32> = operand
+            .indices
+            .iter()
+            .map(|&i| {
+                *frame.env.entry(i).or_insert_with(|| {
+                    flat.origin.push(i);
+                    flat.origin.len() as u32 - 1
+                })
+            })
+            .collect();
+        let conj = operand.conj != frame.conj;
+        let below = &program.nodes[operand.node];
+        if matches!(below.node, Node::Contract { .. }) {
+            let env = below.legs.iter().copied().zip(indices).collect();
+            stack.push(Frame { node: operand.node, env, next: 0, conj });
+        } else {
+            flat.inputs.push(RegionInput { value: operand.node, indices, conj });
+        }
+    }
+}
+
+fn find(parent: &[u32], mut i: u32) -> u32 {
+    while parent[i as usize] != i {
+        i = parent[i as usize];
+    }
+    i
+}
+
+/// Removes copy tensors by identifying indices. At most one open index may be in a class, and each class must stay carried by another factor.
+fn drop_copies(
+    program: &Program,
+    inputs: &mut Vec<RegionInput>,
+    origin: &[IndexId],
+    open: usize,
+) -> Vec<u32> {
+    let mut parent: Vec<u32> = (0..origin.len() as u32).collect();
+    let mut has_open: Vec<bool> = (0..origin.len()).map(|i| i < open).collect();
+    // how many factors that stay carry each class (a class joined from two may count one twice: only zero or not matters)
+    let mut carriers = vec![0u32; origin.len()];
+    let classes = |parent: &[u32], input: &RegionInput| {
+        let mut c: Vec<u32> = input.indices.iter().map(|&i| find(parent, i)).collect();
+        c.sort();
+        c.dedup();
+        c
+    };
+    let constant = |input: &RegionInput| match &program.nodes[input.value].node {
+        Node::Leaf(l) => match &program.leaves[*l].role {
+            Role::Const(value) => Some(value.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let is_copy = |input: &RegionInput| {
+        matches!(constant(input), Some(ConstValue::Delta | ConstValue::Identity | ConstValue::Ones))
+    };
+    for input in inputs.iter().filter(|i| !is_copy(i)) {
+        for c in classes(&parent, input) {
+            carriers[c as usize] += 1;
+        }
+    }
+    let mut kept = Vec::with_capacity(inputs.len());
+    for input in inputs.drain(..) {
+        let pairs: Vec<(u32, u32)> = match constant(&input) {
+            Some(ConstValue::Delta) => input.indices.windows(2).map(|w| (w[0], w[1])).collect(),
+            Some(ConstValue::Identity) => {
+                let half = input.indices.len() / 2;
+                (0..half).map(|k| (input.indices[k], input.indices[half + k])).collect()
+            }
+            Some(ConstValue::Ones) => vec![],
+            _ => {
+                kept.push(input);
+                continue;
+            }
+        };
+        // try on a copy of the few classes involved
+        let mine = classes(&parent, &input);
+        let mut group: HashMap<u32, u32> = mine.iter().map(|&c| (c, c)).collect();
+        let top = |group: &HashMap<u32, u32>, mut c: u32| {
+            while group[&c] != c {
+                c = group[&c];
+            }
+            c
+        };
+        for &(a, b) in &pairs {
+            let (ra, rb) = (top(&group, find(&parent, a)), top(&group, find(&parent, b)));
+            if ra != rb {
+                // an open index stays the representative
+                let (keep, gone) = if has_open[rb as usize] { (rb, ra) } else { (ra, rb) };
+                group.insert(gone, keep);
+            }
+        }
+        let mut opens: HashMap<u32, u32> = HashMap::new();
+        let mut others: HashMap<u32, u32> = HashMap::new();
+        for &c in &mine {
+            let t = top(&group, c);
+            *opens.entry(t).or_default() += u32::from(has_open[c as usize]);
+            *others.entry(t).or_default() += carriers[c as usize];
+        }
+        let fine = mine.iter().all(|&c| {
+            let t = top(&group, c);
+            opens[&t] <= 1 && others[&t] > 0
+        });
+        if !fine {
+            for &c in &mine {
+                carriers[c as usize] += 1;
+            }
+            kept.push(input);
+            continue;
+        }
+        for &c in &mine {
+            let t = top(&group, c);
+            if t != c {
+                parent[c as usize] = t;
+                carriers[t as usize] += carriers[c as usize];
+                has_open[t as usize] |= has_open[c as usize];
+            }
+        }
+    }
+    *inputs = kept;
+    parent
+}
