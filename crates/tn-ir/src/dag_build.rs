@@ -244,14 +244,23 @@ impl Dag {
         self.add(Op::At { a, picks }, kept)
     }
 
-    /// Leaves a nest: sums over the variables not placed; `places` are axes of the result.
+    /// Leaves a nest: sums over the variables not placed; `places` are axes of the result. A value that does not depend on
+    /// the nest's variables needs no loop: it is multiplied by the number of rounds and repeated along the places.
     pub fn collect(&mut self, a: DagId, nest: NestId, mut places: Vec<(u32, VarId)>) -> DagId {
         places.sort();
         let mut dims = self.dims(a).to_vec();
         for &(axis, var) in &places {
             dims.insert(axis as usize, self.vars[var].trip);
         }
-        self.add(Op::Collect { a, nest, places }, dims)
+        if self.info(a).depth > 0 {
+            return self.add(Op::Collect { a, nest, places }, dims);
+        }
+        let summed = self.nests[nest].vars.iter().filter(|v| !places.iter().any(|p| p.1 == **v));
+        let rounds = summed.fold(Poly::one(), |n, &v| &n * &self.vars[v].trip.poly());
+        let rounds = rounds.as_constant().unwrap_or(1) as f64;
+        let kept: Vec<u32> = (0..dims.len() as u32).filter(|k| !places.iter().any(|p| p.0 == *k)).collect();
+        let wide = self.broadcast(a, &kept, &dims);
+        self.scale(Complex64::new(rounds, 0.0), wide)
     }
 
     /// The largest modulus.
