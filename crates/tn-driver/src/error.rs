@@ -21,6 +21,8 @@ pub enum Error {
     Io(String),
     /// A check of our own failed: a fault of this program.
     Internal(String),
+    /// The input is wrong and the result says how (`tnc check --format json`).
+    Reported,
 }
 
 /// Diagnostics and the texts that they point into.
@@ -39,7 +41,7 @@ pub struct Infeasible {
     pub limit: Limit,
     /// The smallest figure found, in the unit of the limit.
     pub smallest: u128,
-    /// Tensors that are live at the worst moment of that plan, largest first, with their bytes.
+    /// Tensors that are live at the worst moment of that plan, largest first, in bytes (elements for `--max-size`).
     pub tensors: Vec<(String, u128)>,
     /// What would help.
     pub help: Vec<String>,
@@ -72,8 +74,12 @@ impl std::fmt::Display for Infeasible {
         }
         if !self.tensors.is_empty() {
             f.write_str("\n  live at that moment:")?;
-            for (name, bytes) in &self.tensors {
-                write!(f, "\n    {:>12}  {name}", show_bytes(*bytes))?;
+            for (name, n) in &self.tensors {
+                let size = match self.limit {
+                    Limit::Memory(_) => show_bytes(*n),
+                    Limit::MaxSize(_) => format!("{n} elements"),
+                };
+                write!(f, "\n    {size:>12}  {name}")?;
             }
         }
         for help in &self.help {
@@ -87,7 +93,7 @@ impl Error {
     /// The exit status of the command line: 1 wrong input, 2 usage, 3 no plan within the limits, 4 input or output.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Source(_) | Error::Input(_) | Error::Internal(_) => 1,
+            Error::Source(_) | Error::Input(_) | Error::Internal(_) | Error::Reported => 1,
             Error::Usage(_) => 2,
             Error::Infeasible(_) => 3,
             Error::Io(_) => 4,
@@ -97,6 +103,7 @@ impl Error {
     pub fn render(&self, color: bool) -> String {
         match self {
             Error::Source(e) => render_all(&e.diagnostics, &e.sources, color),
+            Error::Reported => String::new(),
             other => format!("{}{other}", if color { "\x1b[1;31merror\x1b[0m: " } else { "error: " }),
         }
     }
@@ -119,6 +126,7 @@ impl std::fmt::Display for Error {
             Error::Source(e) => f.write_str(render_all(&e.diagnostics, &e.sources, false).trim_end()),
             Error::Input(s) | Error::Usage(s) | Error::Io(s) | Error::Internal(s) => f.write_str(s),
             Error::Infeasible(i) => i.fmt(f),
+            Error::Reported => Ok(()),
         }
     }
 }

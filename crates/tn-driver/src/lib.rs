@@ -1,15 +1,42 @@
 //! The one road from a source to a plan, as a library; the data files, drawings and tables around it.
+//!
+//! ```text
+//! Source ─ load, elaborate ─▶ Prepared ─ search, lower, differentiate, schedule, verify ─▶ Compiled ─▶ emit, run, report
+//! ```
+//!
+//! [`compile()`] is the whole road. Nothing here prints or exits; [`Error`] says what went wrong by what the user can do about it.
 
+pub mod analysis;
 pub mod bind;
+pub mod check;
+mod compile;
 pub mod data;
 pub mod draw;
+pub mod emit;
+mod error;
+pub mod format;
+pub mod given;
 pub mod glob;
+pub mod grad_check;
 pub mod hash;
+pub mod init;
 pub mod json;
-pub mod options;
+pub mod live;
+pub mod machine;
+mod memory;
+mod options;
+mod plan_file;
+pub mod print;
 pub mod region_plan;
+pub mod run;
 pub mod scaling;
+mod stages;
+pub mod table;
 pub mod values;
 
+pub use compile::{Compiled, Prepared, compile, compile_prepared, prepare, prepared_drawing};
+pub use error::{Error, Infeasible, Limit, SourceErrors};
 pub use options::{Options, Source};
+pub use plan_file::{has_entries, load_plan, parse_plan, report, to_ron};
+pub use stages::{Built, leaf_infos};
 pub use tn_order::Minimize;

@@ -1,30 +1,18 @@
 //! What is in memory when a plan needs the most of it.
 
 use tn_ir::size::SymbolId;
+use tn_plan::cost::entry_bytes;
 use tn_plan::ir::{Buffer, Class, Entry, Plan};
 
 /// How many tensors are named; the rest are of no help.
 const SHOWN: usize = 8;
 
-/// Bytes that one entry needs at the worst moment when the run-time sizes have the values of `value_of`: what the caller holds, the saved
-/// arena and the workspace.
-pub fn entry_peak_bytes(plan: &Plan, entry: &Entry, value_of: &dyn Fn(SymbolId) -> u64) -> u128 {
-    let caller: u128 = entry
-        .buffers
-        .iter()
-        .filter(|b| !matches!(b.class, Class::Saved | Class::Workspace))
-        .map(|b| bytes(plan, b, value_of))
-        .fold(0, u128::saturating_add);
-    let arena = |p: &tn_ir::size::Poly| elements(p, value_of).saturating_mul(plan.dtype.bytes() as u128);
-    caller.saturating_add(arena(&entry.workspace_len)).saturating_add(arena(&entry.saved_len))
-}
-
 /// Names and bytes of the tensors that are live at the worst moment of the entry that needs most, largest first.
-pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> u64) -> Vec<(String, u128)> {
+pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> i64) -> Vec<(String, u128)> {
     // The first of equals, so that the answer is stable.
     let mut worst: Option<(u128, &Entry)> = None;
     for entry in &plan.entries {
-        let peak = entry_peak_bytes(plan, entry, value_of);
+        let peak = entry_bytes(plan, entry, value_of);
         if worst.is_none_or(|(p, _)| peak > p) {
             worst = Some((peak, entry));
         }
@@ -62,11 +50,11 @@ pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> u64) -> Vec<(St
     out
 }
 
-fn elements(p: &tn_ir::size::Poly, value_of: &dyn Fn(SymbolId) -> u64) -> u128 {
-    u128::try_from(p.eval(|s| i64::try_from(value_of(s)).unwrap_or(i64::MAX))).unwrap_or(0)
+fn elements(p: &tn_ir::size::Poly, value_of: &dyn Fn(SymbolId) -> i64) -> u128 {
+    u128::try_from(p.eval(value_of)).unwrap_or(0)
 }
 
-fn bytes(plan: &Plan, b: &Buffer, value_of: &dyn Fn(SymbolId) -> u64) -> u128 {
+fn bytes(plan: &Plan, b: &Buffer, value_of: &dyn Fn(SymbolId) -> i64) -> u128 {
     elements(&b.len, value_of).saturating_mul(plan.dtype.bytes() as u128)
 }
 
@@ -119,6 +107,5 @@ mod tests {
         };
         let live = live_at_worst(&plan, &|_| 1);
         assert_eq!(live, [("x".to_owned(), 80), ("b".to_owned(), 56), ("c".to_owned(), 48)]);
-        assert_eq!(entry_peak_bytes(&plan, &plan.entries[0], &|_| 1), 8 * 23);
     }
 }

@@ -82,6 +82,8 @@ pub struct Options {
     pub jvp: bool,
     /// Which leaves need a gradient or tangent, comma-separated patterns; all params and inputs if absent.
     pub wrt: Option<String>,
+    /// Look for the plan in the user's cache first, and leave it there.
+    pub cache: bool,
 }
 
 impl Options {

@@ -280,6 +280,9 @@ pub struct Run {
     /// Compute tangents: `tan.<leaf>` in, `jvp.<output>` out
     #[arg(long)]
     pub jvp: bool,
+    /// Round entries to the network's type where they do not fit exactly
+    #[arg(long)]
+    pub cast: bool,
     /// Report modelled beside measured time, step by step
     #[arg(long)]
     pub timings: bool,

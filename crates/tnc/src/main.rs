@@ -52,7 +52,10 @@ fn main() -> ExitCode {
     let status = match worker.map(|w| w.join()) {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) => {
-            eprintln!("{}", error.render(color).trim_end());
+            let text = error.render(color);
+            if !text.is_empty() {
+                eprintln!("{}", text.trim_end());
+            }
             error.exit_status()
         }
         // The panic's own message went to stderr already.

@@ -13,7 +13,7 @@ mod tree;
 pub use dot::dot;
 pub use layout::{Layout, layout};
 pub use svg::svg;
-pub use tree::tree_svg;
+pub use tree::{TreeDrawing, tree_svg};
 
 /// One region as index lists: what both a fresh network and a plan file know.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,9 +3,23 @@
 use super::{RegionNet, escape, svg::begin};
 use std::fmt::Write;
 
-/// The tree of `ssa_path` over the inputs of `net`. The width of a line grows with the logarithm of the tensor's size, and tooltips name
-/// the indices. Sliced indices are listed in the title. A path that is not a tree over the inputs is drawn as far as it goes.
-pub fn tree_svg(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> String {
+/// A tree to draw: the network, its SSA path, and the sliced indices.
+pub type TreeDrawing<'a> = (&'a RegionNet, &'a [(u32, u32)], &'a [u32]);
+
+/// The trees one below the other. The width of a line grows with the logarithm of the tensor's size, and tooltips name
+/// the indices. Sliced indices are listed in the heading. A path that is not a tree over the inputs is drawn as far as it goes.
+pub fn tree_svg(title: &str, trees: &[TreeDrawing<'_>]) -> String {
+    let (mut body, mut width, mut height) = (String::new(), 400.0f64, 36.0);
+    for &(net, path, sliced) in trees {
+        let (text, (w, h)) = one_tree(net, path, sliced);
+        let _ = writeln!(body, "<g transform=\"translate(0 {height:.1})\">\n{text}</g>");
+        width = width.max(w);
+        height += h;
+    }
+    begin(width, height, title) + &body + "</svg>\n"
+}
+
+fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String, (f64, f64)) {
     let n = net.inputs.len();
     let order = leaf_order(n, ssa_path);
     let total = n + ssa_path.len();
@@ -24,18 +38,17 @@ pub fn tree_svg(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> Str
     let depth = level.iter().copied().max().unwrap_or(0);
     let step_x = (1600.0 / n.max(1) as f64).clamp(0.5, 48.0);
     let step_y = (900.0 / f64::from(depth.max(1))).clamp(2.0, 36.0);
-    let place = |k: usize| (32.0 + x[k] * step_x, 56.0 + f64::from(depth - level[k]) * step_y);
+    let place = |k: usize| (32.0 + x[k] * step_x, 30.0 + f64::from(depth - level[k]) * step_y);
     let names = |list: &[u32]| {
         let names: Vec<&str> =
             list.iter().map(|&i| net.index_names.get(i as usize).map_or("?", String::as_str)).collect();
         names.join(", ")
     };
-    let mut title = format!("{}: {} contractions", net.name, ssa_path.len());
+    let mut heading = format!("{}: {} contractions", net.name, ssa_path.len());
     if !sliced.is_empty() {
-        let _ = write!(title, ", sliced over {}", names(sliced));
+        let _ = write!(heading, ", sliced over {}", names(sliced));
     }
-    let size = (64.0 + n as f64 * step_x, 120.0 + f64::from(depth) * step_y);
-    let mut out = begin(size.0.max(400.0), size.1, &title);
+    let mut out = format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
     out.push_str("<g stroke=\"#2b5b84\" fill=\"none\">\n");
     for (k, &(a, b)) in ssa_path.iter().enumerate() {
         let (px, py) = place(n + k);
@@ -55,15 +68,11 @@ pub fn tree_svg(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> Str
         for &leaf in &order {
             let (lx, ly) = place(leaf);
             let name = escape(&net.inputs[leaf]);
-            let _ = writeln!(
-                out,
-                "<text transform=\"translate({lx:.1} {:.1}) rotate(60)\">{name}</text>",
-                ly + 8.0
-            );
+            let _ = writeln!(out, "<text transform=\"translate({lx:.1} {:.1}) rotate(60)\">{name}</text>", ly + 8.0);
         }
     }
-    out.push_str("</g>\n</svg>\n");
-    out
+    out.push_str("</g>\n");
+    (out, (96.0 + n as f64 * step_x, 110.0 + f64::from(depth) * step_y))
 }
 
 /// The inputs in the order in which a walk of the tree meets them, so that no lines cross.
@@ -144,7 +153,7 @@ mod tests {
         let l = legs(&net, &[(0, 1), (2, 3)]);
         assert_eq!(l[3], [0, 2]);
         assert_eq!(l[4], [0u32; 0]);
-        let text = tree_svg(&net, &[(0, 1), (2, 3)], &[1]);
+        let text = tree_svg("t", &[(&net, &[(0, 1), (2, 3)], &[1])]);
         assert_eq!(text.matches("<path").count(), 4);
         assert!(text.contains("sliced over j"));
     }
@@ -155,6 +164,6 @@ mod tests {
         let mut net = chain(n as usize);
         net.output.clear();
         let path: Vec<_> = (1..n).map(|k| (if k == 1 { 0 } else { n + k - 2 }, k)).collect();
-        assert!(tree_svg(&net, &path, &[]).contains("19999 contractions"));
+        assert!(tree_svg("t", &[(&net, &path, &[])]).contains("19999 contractions"));
     }
 }

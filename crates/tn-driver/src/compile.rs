@@ -1,0 +1,251 @@
+//! The road: load, elaborate, split into regions, search an order for each, lower, differentiate, schedule, verify.
+
+use crate::draw::RegionNet;
+use crate::error::{Error, SourceErrors};
+use crate::json::{SearchFacts, plan_json};
+use crate::options::{Options, Source};
+use crate::region_plan::{network_of, region_plan};
+use crate::stages::{self, Built};
+use tn_plan::SavePolicy;
+use std::collections::BTreeSet;
+use std::time::Instant;
+use tn_dsl::diag::Diagnostic;
+use tn_dsl::source::SourceMap;
+use tn_ir::dag::Op;
+use tn_ir::program::{Node, NodeId, Program, Role};
+use tn_ir::region::Region;
+use tn_order::{Network, Outcome};
+use tn_plan::ir::{Plan, RegionPlan};
+
+/// A tensor of more elements than this is planned but never allocated: the plan stops at the trees.
+const MAX_LOG2_ELEMENTS: f64 = 58.0;
+
+/// A network after elaboration, split into regions.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The network as elaborated.
+    pub source_program: Program,
+    /// The same with selections pushed to the factors and large sums distributed: what regions and dags refer to.
+    pub program: Program,
+    /// Its regions, in dependency order.
+    pub regions: Vec<Region>,
+    /// The texts that were read.
+    pub sources: SourceMap,
+    /// Warnings of the front end.
+    pub warnings: Vec<Diagnostic>,
+    /// The source's name for plans.
+    pub source_name: String,
+    /// Hash of everything that was read and of the options that decide the plan.
+    pub source_hash: String,
+    /// For each leaf of the program whether a gradient or tangent is wanted.
+    pub needs_grad: Vec<bool>,
+}
+
+/// A compiled network: its trees, and unless a tensor is too large for any memory, its verified plan.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What was compiled.
+    pub prepared: Prepared,
+    /// The search's answer for each region.
+    pub outcomes: Vec<Outcome>,
+    /// The same as plans record it.
+    pub region_plans: Vec<RegionPlan>,
+    /// Dag and plan.
+    pub built: Option<Built>,
+    /// What the search says of itself.
+    pub facts: SearchFacts,
+}
+
+impl Compiled {
+    /// The verified plan.
+    ///
+    /// # Errors
+    /// A tensor of it is too large for any memory.
+    pub fn plan(&self) -> Result<&Plan, Error> {
+        self.built.as_ref().map(|b| &b.plan).ok_or_else(|| {
+            let worst = self.region_plans.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
+            Error::Input(format!(
+                "the plan has a tensor of `2^{worst:.1}` elements, which no memory holds, help: give a limit with `--memory` or `--max-size`, so that indices are sliced"
+            ))
+        })
+    }
+    /// The object of `tnc plan --format json`.
+    pub fn json(&self) -> serde_json::Value {
+        let summary = self.built.as_ref().map(|b| &b.plan.summary);
+        plan_json(&self.prepared.program.name, &self.region_plans, summary, self.facts)
+    }
+    /// Warnings as text.
+    pub fn warnings(&self, color: bool) -> String {
+        self.prepared.warnings(color)
+    }
+    /// The report for people.
+    pub fn report(&self) -> String {
+        match &self.built {
+            Some(b) => crate::plan_file::report(&b.plan),
+            None => crate::plan_file::trees_report(&self.prepared.program.name, &self.region_plans),
+        }
+    }
+}
+
+impl Prepared {
+    /// Warnings as text.
+    pub fn warnings(&self, color: bool) -> String {
+        tn_dsl::diag::render_all(&self.warnings, &self.sources, color)
+    }
+    /// The regions as the search sees them.
+    pub fn networks(&self) -> Vec<Network> {
+        let grad = below(&self.program, &self.needs_grad);
+        let one = |r: &Region| {
+            let flags = r.inputs.iter().map(|i| grad[i.value.0 as usize]).collect::<Vec<bool>>();
+            network_of(r, if flags.contains(&true) { flags } else { Vec::new() })
+        };
+        self.regions.iter().map(one).collect()
+    }
+}
+
+/// For each node whether a leaf with a set flag is below it.
+fn below(program: &Program, flags: &[bool]) -> Vec<bool> {
+    let mut out: Vec<bool> = Vec::with_capacity(program.nodes.len());
+    for (id, data) in program.nodes.enumerate() {
+        let own = match data.node {
+            Node::Leaf(l) => flags.get(l.0 as usize).copied().unwrap_or(false),
+            _ => program.uses(id).iter().any(|u| out[u.0 as usize]),
+        };
+        out.push(own);
+    }
+    out
+}
+
+/// Loads and elaborates a source.
+///
+/// # Errors
+/// Diagnostics of the front end, a source that cannot be read, a network without a plan, or patterns of `--wrt` that name nothing.
+pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
+    let loaded = stages::load(source, options)?;
+    let needs_grad = needs_grad(&loaded.program, options)?;
+    let program = stages::normalise(&loaded.program)?;
+    let regions = tn_ir::regions::regions(&program);
+    Ok(Prepared {
+        source_program: loaded.program,
+        program,
+        regions,
+        sources: loaded.sources,
+        warnings: loaded.warnings,
+        source_name: source.name(),
+        source_hash: loaded.hash,
+        needs_grad,
+    })
+}
+
+fn needs_grad(program: &Program, options: &Options) -> Result<Vec<bool>, Error> {
+    if !options.grad && !options.jvp && options.wrt.is_none() {
+        return Ok(vec![false; program.leaves.len()]);
+    }
+    let free: Vec<bool> = program.leaves.iter().map(|l| !matches!(l.role, Role::Const(_))).collect();
+    let Some(patterns) = &options.wrt else { return Ok(free) };
+    let names: Vec<&str> = program.leaves.iter().map(|l| l.name.as_str()).collect();
+    let named = crate::glob::select(patterns, &names).map_err(|pattern| {
+        let near = tn_dsl::diag::did_you_mean(&pattern, names.iter().copied());
+        let help = near.map(|n| format!(", help: did you mean `{n}`?")).unwrap_or_default();
+        Error::Input(format!("the pattern `{pattern}` of `--wrt` names no leaf{help}"))
+    })?;
+    if let Some(at) = (0..names.len()).find(|&k| named[k] && !free[k] && !patterns.contains('*')) {
+        return Err(Error::Input(format!("`{}` is a constant and has no gradient", names[at])));
+    }
+    let out: Vec<bool> = named.iter().zip(&free).map(|(n, f)| *n && *f).collect();
+    if !out.contains(&true) {
+        return Err(Error::Input(format!("`--wrt {patterns}` names constants only, which have no gradient")));
+    }
+    Ok(out)
+}
+
+/// Compiles a source to a verified plan.
+///
+/// # Errors
+/// See [`Error`]; a failed check of our own is [`Error::Internal`].
+pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
+    let began = Instant::now();
+    let prepared = prepare(source, options)?;
+    compile_prepared(prepared, options, began)
+}
+
+/// The part of [`compile`] after elaboration.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
+    let networks = prepared.networks();
+    let mut outcomes = Vec::with_capacity(networks.len());
+    for (region, net) in prepared.regions.iter().zip(&networks) {
+        outcomes.push(stages::search(region, net, options, stages::Target::of(options), began)?);
+    }
+    let too_large = outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS);
+    let (outcomes, built) = match options.memory {
+        Some(limit) => {
+            let (o, b) = crate::memory::within(&prepared, &networks, outcomes, options, limit, began)?;
+            (o, Some(b))
+        }
+        None if too_large => (outcomes, None),
+        None => {
+            let machine = crate::machine::load(options.machine.as_deref())?;
+            let dag = stages::dag(&prepared, &outcomes, options)?;
+            let save = SavePolicy::SaveAll;
+            let plan = stages::schedule(&prepared, &networks, &outcomes, &dag, options, &machine, save)?;
+            let built = Built { dag, plan };
+            (outcomes, Some(built))
+        }
+    };
+    let region_plans = region_plans(&prepared, &networks, &outcomes);
+    let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
+    let facts =
+        SearchFacts { seconds: began.elapsed().as_secs_f64(), seed: options.seed, cached: false, shared };
+    Ok(Compiled { prepared, outcomes, region_plans, built, facts })
+}
+
+/// The records of all regions.
+pub(crate) fn region_plans(prepared: &Prepared, networks: &[Network], outcomes: &[Outcome]) -> Vec<RegionPlan> {
+    let names = input_names(prepared);
+    let parts = prepared.regions.iter().zip(networks).zip(outcomes);
+    parts.map(|((r, net), o)| region_plan(r, r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect(), net, o)).collect()
+}
+
+/// A name for each node: a leaf's own, otherwise its definition's, made unique by its position where two agree.
+fn input_names(prepared: &Prepared) -> Vec<String> {
+    let program = &prepared.program;
+    let leaves: BTreeSet<&str> = program.leaves.iter().map(|l| l.name.as_str()).collect();
+    let name = |(id, data): (NodeId, &tn_ir::program::NodeData)| match data.node {
+        Node::Leaf(l) => program.leaves[l].name.clone(),
+        _ if data.name.is_empty() || leaves.contains(data.name.as_str()) => format!("%{}", id.0),
+        _ => data.name.clone(),
+    };
+    program.nodes.enumerate().map(name).collect()
+}
+
+/// Whether equal subcomputations met, so that fewer contractions are done than the paths have steps.
+fn is_shared(built: &Built, regions: &[RegionPlan]) -> bool {
+    let steps: usize = regions.iter().map(|r| r.ssa_path.len()).sum();
+    let dag = &built.dag;
+    let done = dag.ids().filter(|&n| !dag.info(n).adjoint && matches!(dag.op(n), Op::Einsum2 { .. })).count();
+    done < steps
+}
+
+/// Errors of the front end as ours.
+pub(crate) fn source_errors(sources: SourceMap, diagnostics: Vec<Diagnostic>) -> Error {
+    Error::Source(Box::new(SourceErrors { sources, diagnostics }))
+}
+
+/// The regions as a drawing sees them.
+pub fn prepared_drawing(prepared: &Prepared) -> Vec<RegionNet> {
+    let names = input_names(prepared);
+    let leaf = |n: NodeId| matches!(prepared.program.nodes[n].node, Node::Leaf(_));
+    let one = |r: &Region| RegionNet {
+        name: r.name.clone(),
+        inputs: r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect(),
+        computed: r.inputs.iter().map(|i| !leaf(i.value)).collect(),
+        input_indices: r.inputs.iter().map(|i| i.indices.clone()).collect(),
+        output: r.output.clone(),
+        sizes: r.sizes.iter().map(|s| s.value).collect(),
+        index_names: r.index_names.clone(),
+    };
+    prepared.regions.iter().map(one).collect()
+}

@@ -1,0 +1,193 @@
+//! The search under `--memory`: the limit is on what is allocated, so every candidate is scheduled and allocated before it counts.
+//!
+//! First the trees as they are, under every policy for what is saved for the backward pass. If none fits, the region with the largest peak is
+//! sliced to half its largest result, again and again, each time under every policy. The plan with the lowest modelled time among those
+//! that fit is kept. The number of rounds is bounded; what cannot be sliced further is left alone.
+
+use crate::compile::Prepared;
+use crate::error::{Error, Infeasible, Limit};
+use crate::live::live_at_worst;
+use crate::options::Options;
+use crate::stages::{self, Built, Target};
+use std::time::Instant;
+use tn_ir::dag::Dag;
+use tn_ir::size::SymbolKind;
+use tn_order::{Network, Outcome};
+use tn_plan::SavePolicy;
+use tn_plan::cost::{Machine, declared_max, peak_bytes_at_max};
+use tn_plan::ir::{Class, Plan};
+
+/// Rounds of harder slicing.
+const MAX_ROUNDS: usize = 64;
+/// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
+const EXTRA_ROUNDS: usize = 1;
+/// Trees with larger results are not even scheduled.
+const MAX_LOG2_ELEMENTS: f64 = 50.0;
+
+/// What no order and no slicing can change: what the caller holds, in the entry where that is most.
+fn held_bytes(plan: &Plan) -> u128 {
+    let held = plan.entries.iter().map(|e| {
+        let caller = e.buffers.iter().filter(|b| !matches!(b.class, Class::Saved | Class::Workspace));
+        let n = caller.map(|b| b.len.eval(|s| declared_max(plan, s))).fold(0i128, i128::saturating_add);
+        n.saturating_mul(plan.dtype.bytes() as i128)
+    });
+    u128::try_from(held.max().unwrap_or(0)).unwrap_or(0)
+}
+
+struct Search<'a> {
+    prepared: &'a Prepared,
+    networks: &'a [Network],
+    options: &'a Options,
+    machine: Machine,
+    limit: u128,
+    /// The best that fits, with its trees.
+    best: Option<(f64, Vec<Outcome>, Built)>,
+    /// The smallest peak, and that plan.
+    smallest: Option<(u128, Plan)>,
+}
+
+impl Search<'_> {
+    /// Schedules and allocates these trees: everything saved, then less and less.
+    fn attempt(&mut self, outcomes: &[Outcome]) -> Result<(), Error> {
+        if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
+            return Ok(());
+        }
+        let dag = stages::dag(self.prepared, outcomes, self.options)?;
+        let mut policies = vec![SavePolicy::SaveAll];
+        let mut at = 0;
+        while at < policies.len() {
+            let save = policies[at];
+            let plan = self.schedule(outcomes, &dag, save)?;
+            let peak = peak_bytes_at_max(&plan);
+            if at == 0 && self.options.grad && peak > self.limit {
+                policies.extend(less_saved(&plan, peak, self.limit));
+            }
+            at += 1;
+            if self.smallest.as_ref().is_none_or(|(p, _)| peak < *p) {
+                self.smallest = Some((peak, plan.clone()));
+            }
+            let seconds = plan.summary.modelled_seconds;
+            if peak <= self.limit && self.best.as_ref().is_none_or(|(s, _, _)| seconds < *s) {
+                self.best = Some((seconds, outcomes.to_vec(), Built { dag: dag.clone(), plan }));
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {
+        stages::schedule(self.prepared, self.networks, outcomes, dag, self.options, &self.machine, save)
+    }
+}
+
+/// Policies worth trying where saving everything needs `peak` bytes: what would just fit, halves of what is saved, nothing.
+fn less_saved(plan: &Plan, peak: u128, limit: u128) -> Vec<SavePolicy> {
+    let saved = plan.summary.saved_bytes;
+    let mut budgets = vec![saved.saturating_sub(peak - limit), saved / 2, saved / 4, saved / 8];
+    budgets.retain(|&b| b > 0 && b < saved);
+    budgets.sort_unstable_by(|a, b| b.cmp(a));
+    budgets.dedup();
+    let keep = budgets.into_iter().filter_map(|b| u64::try_from(b).ok()).map(SavePolicy::Keep);
+    keep.chain([SavePolicy::Recompute]).collect()
+}
+
+/// A plan whose allocated peak is at most `limit` bytes.
+///
+/// # Errors
+/// [`Error::Infeasible`] with the smallest peak found; whatever a stage says.
+pub fn within(
+    prepared: &Prepared,
+    networks: &[Network],
+    first: Vec<Outcome>,
+    options: &Options,
+    limit: u64,
+    began: Instant,
+) -> Result<(Vec<Outcome>, Built), Error> {
+    let machine = crate::machine::load(options.machine.as_deref())?;
+    let mut search =
+        Search { prepared, networks, options, machine, limit: limit as u128, best: None, smallest: None };
+    let mut outcomes = first;
+    search.attempt(&outcomes)?;
+    let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
+    // A region is out once it cannot be sliced further.
+    let mut open = vec![true; outcomes.len()];
+    // Slicing is in vain where what the caller holds is too much already.
+    while left > 0 && search.smallest.as_ref().is_none_or(|(_, p)| held_bytes(p) <= search.limit) {
+        let Some(r) = largest(&outcomes, &open) else { break };
+        let had = search.best.is_some();
+        match harder(prepared, networks, &outcomes, options, r, began) {
+            Some(o) => {
+                outcomes[r] = o;
+                search.attempt(&outcomes)?;
+            }
+            None => open[r] = false,
+        }
+        left = if !had && search.best.is_some() { EXTRA_ROUNDS } else { left - 1 };
+    }
+    match search.best {
+        Some((_, outcomes, built)) => Ok((outcomes, built)),
+        None => Err(infeasible(search.smallest, limit, &outcomes, prepared)),
+    }
+}
+
+fn largest(outcomes: &[Outcome], open: &[bool]) -> Option<usize> {
+    let mut best: Option<usize> = None;
+    for (k, o) in outcomes.iter().enumerate() {
+        let larger = best.is_none_or(|b| o.cost.log2_peak_inter > outcomes[b].cost.log2_peak_inter);
+        if open[k] && larger {
+            best = Some(k);
+        }
+    }
+    best
+}
+
+/// The region `r` with half its largest result, and failing that half its peak of intermediates.
+fn harder(
+    prepared: &Prepared,
+    networks: &[Network],
+    outcomes: &[Outcome],
+    options: &Options,
+    r: usize,
+    began: Instant,
+) -> Option<Outcome> {
+    let now = &outcomes[r].cost;
+    let size = now.log2_max_size - 1.0;
+    if size < 0.0 || now.log2_max_size <= 0.0 {
+        return None;
+    }
+    let target = Target { max_size: Some((size.min(62.0).exp2() + 1e-6) as u64), max_peak: None };
+    let found = stages::search(&prepared.regions[r], &networks[r], options, target, began).ok();
+    found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
+}
+
+fn infeasible(
+    smallest: Option<(u128, Plan)>,
+    limit: u64,
+    outcomes: &[Outcome],
+    prepared: &Prepared,
+) -> Error {
+    let limit = Limit::Memory(limit);
+    let Some((smallest, plan)) = smallest else {
+        // Nothing was small enough to be scheduled: the trees say how much at least.
+        let log2 = outcomes.iter().map(|o| o.cost.log2_peak).fold(0.0, f64::max);
+        let bytes = (log2.min(120.0).exp2() * prepared.program.dtype.bytes() as f64) as u128;
+        let help = vec!["allow more memory, or more trials of the search with `--trials`".to_owned()];
+        return Error::Infeasible(Box::new(Infeasible { limit, smallest: bytes, tensors: vec![], help }));
+    };
+    let held = held_bytes(&plan);
+    let mut help = Vec::new();
+    if let Limit::Memory(limit) = limit {
+        if held > limit as u128 {
+            help.push(format!(
+                "parameters, inputs and outputs alone take `{held}` bytes; a smaller network or element type is needed"
+            ));
+        } else {
+            help.push(format!("allow `--memory {smallest}`"));
+            help.push("more trials (`--trials`) may find smaller trees".into());
+        }
+    }
+    if plan.symbols.iter().any(|s| matches!(s.kind, SymbolKind::Dyn { max: Some(_), .. })) {
+        help.push("the limit must hold up to the declared maximum of run-time sizes; declare a smaller `max`".into());
+    }
+    let tensors = live_at_worst(&plan, &|s| declared_max(&plan, s));
+    Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help }))
+}

@@ -1,0 +1,94 @@
+//! Plan files, and reports on plans.
+
+use crate::error::Error;
+use crate::options::Options;
+use crate::table::Table;
+use crate::values::show_log10;
+use std::fmt::Write;
+use std::path::Path;
+use tn_plan::ir::{EntryKind, Plan, RegionPlan};
+
+/// Reads and verifies a plan file.
+///
+/// # Errors
+/// The file cannot be read, is no plan of this version, or does not pass the verifier.
+pub fn load_plan(path: &Path) -> Result<Plan, Error> {
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Error::Input(format!("`{}` is not text", path.display())),
+        _ => Error::Io(format!("cannot read `{}`: {e}", path.display())),
+    })?;
+    parse_plan(&text).map_err(|why| Error::Input(format!("`{}`: {why}", path.display())))
+}
+
+/// Reads and verifies the text of a plan file.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn parse_plan(text: &str) -> Result<Plan, String> {
+    let plan = tn_plan::from_ron(text)?;
+    crate::stages::verify_alone(&plan)?;
+    Ok(plan)
+}
+
+/// A plan as the text of a file.
+///
+/// # Errors
+/// Never for a plan that was compiled.
+pub fn to_ron(plan: &Plan) -> Result<String, Error> {
+    let mut text = tn_plan::to_ron(plan).map_err(|e| Error::internal("plan file", e))?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Whether a plan file has the entries that the options ask for.
+///
+/// # Errors
+/// It lacks one.
+pub fn has_entries(plan: &Plan, options: &Options) -> Result<(), Error> {
+    let has = |kind| plan.entries.iter().any(|e| e.kind == kind);
+    for (asked, kind, option) in [(options.grad, EntryKind::Vjp, "--grad"), (options.jvp, EntryKind::Jvp, "--jvp")] {
+        if asked && !has(kind) {
+            return Err(Error::Input(format!(
+                "the plan file has no `{}`, help: make it again with `tnc plan {option}`",
+                crate::json::entry_name(kind)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The report on a plan that is too large to allocate: its trees.
+pub fn trees_report(name: &str, regions: &[RegionPlan]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "plan of {name}: too large to allocate, the trees alone");
+    let mut table = Table::new(["region", "tensors", "multiply-adds", "naive", "log2 largest", "log2 peak", "optimal"]);
+    for r in regions {
+        table.row([
+            r.name.clone(),
+            r.inputs.len().to_string(),
+            show_log10(r.log10_macs),
+            show_log10(r.log10_macs_naive),
+            format!("{:.2}", r.log2_max_size),
+            format!("{:.2}", r.log2_peak),
+            if r.optimal { "proven" } else { "" }.to_owned(),
+        ]);
+    }
+    out.push_str(&table.render());
+    out.push_str("help: `--memory` or `--max-size` slices indices until a plan fits\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_no_plan_is_a_sentence() {
+        for text in ["", "hello", "(version: 99)", "(version: 1, name: 3)", "(version: 1"] {
+            let why = parse_plan(text).unwrap_err();
+            assert!(!why.is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One function a stage: what the crates of the road ask for, in the driver's terms.
+
+use crate::compile::{Prepared, region_plans, source_errors};
+use crate::error::{Error, Infeasible, Limit};
+use crate::hash::StableHash;
+use crate::options::{Options, Source};
+use num_complex::Complex64;
+use std::time::Instant;
+use tn_dsl::diag::Diagnostic;
+use tn_dsl::source::SourceMap;
+use tn_ir::dag::{ArrayId, ArrayRole, Dag};
+use tn_ir::program::{ConstValue, Leaf, Program, Role};
+use tn_ir::region::{Region, RegionTree};
+use tn_order::{Network, Outcome};
+use tn_plan::cost::Machine;
+use tn_plan::ir::{EntryKind, LeafInfo, OutputInfo, Plan};
+use tn_plan::{PlanMeta, SavePolicy, ScheduleOptions};
+
+/// A loaded and elaborated source.
+pub(crate) struct Loaded {
+    pub program: Program,
+    pub sources: SourceMap,
+    pub warnings: Vec<Diagnostic>,
+    pub hash: String,
+}
+
+/// A dag with its verified plan.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Forward, adjoint and tangent computations.
+    pub dag: Dag,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// What one search aims at, beside the options' objective.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Target {
+    pub max_size: Option<u64>,
+    pub max_peak: Option<f64>,
+}
+
+impl Target {
+    pub fn of(options: &Options) -> Target {
+        Target { max_size: options.max_size, max_peak: None }
+    }
+}
+
+/// The program with selections pushed to the factors and large sums distributed.
+pub(crate) fn normalise(program: &Program) -> Result<Program, Error> {
+    tn_ir::normalise::normalise(program).map_err(|e| Error::Input(e.to_string()))
+}
+
+/// An order for one region.
+pub(crate) fn search(
+    region: &Region,
+    net: &Network,
+    options: &Options,
+    target: Target,
+    began: Instant,
+) -> Result<Outcome, Error> {
+    let run_time = |(_, s): &(usize, &tn_ir::size::Size)| s.dynamic.is_some();
+    let max_size = match (target.max_size, options.max_size) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let asked = tn_order::Options {
+        minimize: options.minimize,
+        seed: options.seed,
+        trials: options.trials,
+        max_time: options.max_time.map(|t| t.saturating_sub(began.elapsed())),
+        max_size,
+        max_peak: target.max_peak,
+        threads: options.thread_count(),
+        unsliceable: region.sizes.iter().enumerate().filter(run_time).map(|(i, _)| i as u32).collect(),
+        ..tn_order::Options::default()
+    };
+    tn_order::plan(net, &asked).map_err(|e| infeasible(region, &e, max_size))
+}
+
+fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>) -> Error {
+    if let Some(fault) = &e.network {
+        return Error::internal("search", format!("region `{}`: {fault}", region.name));
+    }
+    let name = |i: u32| region.index_names.get(i as usize).map_or("?", String::as_str);
+    let indices: Vec<&str> = e.indices.iter().map(|&i| name(i)).collect();
+    let mut help = vec![format!("allow `--max-size {}`", elements(e.log2_max_size))];
+    if let Some(i) = e.suggestion {
+        help.push(format!("index `{}` would help the most, but its size is known at run time only; give it a fixed size", name(i)));
+    }
+    let tensors = vec![(format!("the result with indices [{}]", indices.join(", ")), elements(e.log2_max_size))];
+    Error::Infeasible(Box::new(Infeasible {
+        limit: Limit::MaxSize(max_size.unwrap_or(u64::MAX)),
+        smallest: elements(e.log2_max_size),
+        tensors,
+        help,
+    }))
+}
+
+fn elements(log2: f64) -> u128 {
+    if log2.is_finite() { log2.clamp(0.0, 126.0).exp2().round() as u128 } else { u128::MAX }
+}
+
+/// Constants of more entries than this are refused: they are kept as dense arrays.
+const MAX_CONST: u64 = 1 << 28;
+
+/// The leaves of a program as plans record them.
+///
+/// # Errors
+/// A constant is too large to be kept.
+pub fn leaf_infos(program: &Program, needs_grad: &[bool]) -> Result<Vec<LeafInfo>, Error> {
+    let one = |(k, leaf): (usize, &Leaf)| {
+        let value = match &leaf.role {
+            Role::Const(value) => Some(const_values(program, leaf, value)?),
+            _ => None,
+        };
+        Ok(LeafInfo {
+            name: leaf.name.clone(),
+            role: match leaf.role {
+                Role::Param => ArrayRole::Param,
+                Role::Input => ArrayRole::Input,
+                Role::Const(_) => ArrayRole::Const,
+            },
+            dims: leaf.legs.iter().map(|&i| program.indices[i].size.dim()).collect(),
+            axes: leaf.axes.clone(),
+            value,
+            init: leaf.init.clone(),
+            structure: leaf.structure.clone(),
+            needs_grad: needs_grad.get(k).copied().unwrap_or(false),
+        })
+    };
+    program.leaves.iter().enumerate().map(one).collect()
+}
+
+fn const_values(program: &Program, leaf: &Leaf, value: &ConstValue) -> Result<Vec<Complex64>, Error> {
+    let dims: Vec<u64> = leaf.legs.iter().map(|&i| program.indices[i].size.value).collect();
+    let count = dims.iter().try_fold(1u64, |p, &d| p.checked_mul(d)).filter(|&n| n <= MAX_CONST);
+    let Some(count) = count else {
+        return Err(Error::Input(format!("the constant `{}` has more than `{MAX_CONST}` entries", leaf.name)));
+    };
+    if let ConstValue::Dense(values) = value {
+        return Ok(values.clone());
+    }
+    let mut index = vec![0u64; dims.len()];
+    let mut out = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        out.push(value.entry(&index, &dims));
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < dims[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    Ok(out)
+}
+
+/// The outputs of a program as plans record them: a `log` output is two.
+pub(crate) fn output_infos(program: &Program) -> Vec<OutputInfo> {
+    let mut out = Vec::new();
+    for o in &program.outputs {
+        let dims: Vec<_> = program.nodes[o.node].legs.iter().map(|&i| program.indices[i].size.dim()).collect();
+        let info = |name: String| OutputInfo { name, dims: dims.clone(), axes: o.axes.clone() };
+        if o.log {
+            out.extend([info(format!("{}.phase", o.name)), info(format!("{}.log", o.name))]);
+        } else {
+            out.push(info(o.name.clone()));
+        }
+    }
+    out
+}
+
+/// The entries that the options ask for.
+pub(crate) fn entries(options: &Options) -> Vec<EntryKind> {
+    let mut out = vec![EntryKind::Forward];
+    if options.grad {
+        out.extend([EntryKind::ForwardSaving, EntryKind::Vjp]);
+    }
+    if options.jvp {
+        out.push(EntryKind::Jvp);
+    }
+    out
+}
+
+/// The dag of these trees with its derivatives, checked against the program.
+pub(crate) fn dag(prepared: &Prepared, outcomes: &[Outcome], options: &Options) -> Result<Dag, Error> {
+    let trees: Vec<RegionTree> = outcomes
+        .iter()
+        .map(|o| RegionTree { ssa_path: o.tree.ssa_path.clone(), sliced: o.tree.sliced.clone(), optimal: o.optimal })
+        .collect();
+    let mut dag = tn_ir::lower::lower(&prepared.program, &prepared.regions, &trees).map_err(|e| match e {
+        tn_ir::lower::LowerError::BadTree { .. } => Error::internal("lowering", e),
+        other => Error::Input(other.to_string()),
+    })?;
+    let wrt: Vec<ArrayId> =
+        (0..prepared.needs_grad.len()).filter(|&k| prepared.needs_grad[k]).map(|k| ArrayId(k as u32)).collect();
+    if options.grad {
+        tn_grad::vjp(&mut dag, &wrt);
+    }
+    if options.jvp {
+        tn_grad::jvp(&mut dag, &wrt);
+    }
+    Ok(dag)
+}
+
+/// Schedules, allocates and verifies a dag.
+pub(crate) fn schedule(
+    prepared: &Prepared,
+    networks: &[Network],
+    outcomes: &[Outcome],
+    dag: &Dag,
+    options: &Options,
+    machine: &Machine,
+    save: SavePolicy,
+) -> Result<Plan, Error> {
+    let meta = PlanMeta {
+        name: prepared.program.name.clone(),
+        doc: prepared.program.doc.clone(),
+        source: prepared.source_name.clone(),
+        source_hash: prepared.source_hash.clone(),
+        regions: region_plans(prepared, networks, outcomes),
+        seed: options.seed,
+    };
+    let asked = ScheduleOptions { save, in_place: false, machine: machine.clone() };
+    let leaves = leaf_infos(&prepared.program, &prepared.needs_grad)?;
+    let outputs = output_infos(&prepared.program);
+    Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))
+}

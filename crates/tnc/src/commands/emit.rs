@@ -1,0 +1,33 @@
+//! `tnc emit`: kernels as Rust or CUDA source.
+
+use super::planned;
+use crate::args::{Emit, Runtime, Target};
+use crate::Talk;
+use tn_driver::data::write_whole;
+use tn_driver::emit::{Emission, emit};
+use tn_driver::Error;
+
+/// Emits.
+pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
+    // Emitted text must depend on nothing but source and options: no cache.
+    let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), talk)?;
+    let emission = match (a.target, a.runtime) {
+        (Target::Rust, Runtime::Inline) => Emission::Rust { runtime_crate: false },
+        (Target::Rust, Runtime::Crate) => Emission::Rust { runtime_crate: true },
+        (Target::Cuda, _) => Emission::Cuda,
+    };
+    let files = emit(planned.plan()?, emission)?;
+    std::fs::create_dir_all(&a.output)
+        .map_err(|e| Error::Io(format!("cannot create `{}`: {e}", a.output.display())))?;
+    for (name, text) in &files {
+        let path = a.output.join(name);
+        // A build that watches the folder is not disturbed by what has not changed.
+        if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+            continue;
+        }
+        write_whole(&path, text.as_bytes())?;
+    }
+    let names: Vec<&str> = files.iter().map(|(n, _)| n.as_str()).collect();
+    talk.note(format!("wrote {} to {}", names.join(", "), a.output.display()));
+    Ok(())
+}

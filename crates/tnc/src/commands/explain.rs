@@ -1,0 +1,95 @@
+//! `tnc explain`: the page of an error code, or why a plan is as it is.
+
+use super::planned;
+use crate::args::{Explain, What};
+use crate::{Talk, out};
+use std::fmt::Write;
+use std::path::PathBuf;
+use tn_driver::values::show_bytes;
+use tn_driver::{Error, check, live, memory};
+use tn_dsl::diag::{Code, did_you_mean};
+use tn_plan::ir::{Plan, RegionPlan};
+
+/// Explains.
+pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
+    if let Some(code) = Code::parse(&a.subject) {
+        return out::result(code.page().as_bytes(), a.output.as_deref());
+    }
+    let path = PathBuf::from(&a.subject);
+    if looks_like_a_code(&a.subject) && !path.exists() {
+        let near = did_you_mean(&a.subject, Code::ALL.iter().map(|c| c.id()));
+        let help = near.map(|n| format!(", help: did you mean `{n}`?")).unwrap_or_default();
+        return Err(Error::Usage(format!("there is no code `{}`{help}", a.subject)));
+    }
+    let what = What {
+        file: Some(path),
+        einsum: None,
+        sizes: None,
+        dtype: None,
+        network: a.network.clone(),
+        set: a.set.clone(),
+    };
+    let planned = planned(&what, &a.search, |o| o.grad = a.grad, talk)?;
+    let mut text = String::new();
+    let regions: &[RegionPlan] = match &planned {
+        super::Planned::Fresh(c) => {
+            text.push_str(&check::check_report(&c.prepared.source_program, &c.prepared.regions));
+            &c.region_plans
+        }
+        super::Planned::File(p) => {
+            let _ = writeln!(text, "plan of {} from {} ({})", p.name, p.source, p.dtype);
+            &p.regions
+        }
+    };
+    for r in regions {
+        region(&mut text, r);
+    }
+    if let Ok(plan) = planned.plan() {
+        worst_moment(&mut text, plan);
+    }
+    out::result(text.as_bytes(), a.output.as_deref())
+}
+
+fn looks_like_a_code(text: &str) -> bool {
+    text.len() <= 8
+        && text.to_ascii_uppercase().strip_prefix("TN").is_some_and(|d| d.chars().all(|c| c.is_ascii_digit()))
+}
+
+fn region(out: &mut String, r: &RegionPlan) {
+    let proof = if r.optimal { "proven to be the best order" } else { "the best order found" };
+    let cut = if r.time_limited { "; the clock cut the search" } else { "" };
+    let _ = writeln!(
+        out,
+        "region {}: {} tensors, {proof}{cut}: 10^{:.2} multiply-adds where left to right takes 10^{:.2}",
+        r.name,
+        r.inputs.len(),
+        r.log10_macs,
+        r.log10_macs_naive
+    );
+    if !r.sliced.is_empty() {
+        let names: Vec<String> = r
+            .sliced
+            .iter()
+            .map(|&i| format!("{} ({})", r.index_names[i as usize], r.sizes[i as usize]))
+            .collect();
+        let _ = writeln!(
+            out,
+            "  sliced over {}: work that no slice changes is done once, 10^{:.2} in all",
+            names.join(", "),
+            r.log10_macs_hoisted
+        );
+    }
+}
+
+fn worst_moment(out: &mut String, plan: &Plan) {
+    let _ = writeln!(
+        out,
+        "memory: peak {}, workspace {}, saved {}; live at the worst moment:",
+        show_bytes(plan.summary.peak_bytes),
+        show_bytes(plan.summary.workspace_bytes),
+        show_bytes(plan.summary.saved_bytes)
+    );
+    for (name, bytes) in live::live_at_worst(plan, &|s| memory::worst_size(plan, s)) {
+        let _ = writeln!(out, "  {:>12}  {name}", show_bytes(bytes));
+    }
+}
