@@ -15,7 +15,7 @@
 //! in elements and are polynomials in the run-time sizes.
 
 use serde::{Deserialize, Serialize};
-use tn_ir::dag::{ArrayRole, DagId, RootKind, VarId};
+use tn_ir::dag::{ArrayRole, DagId, VarId};
 use tn_ir::dtype::DType;
 use tn_ir::ids::Arena;
 use tn_ir::program::{FoldAxis, Init, Structure};

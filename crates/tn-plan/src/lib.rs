@@ -1,3 +1,11 @@
 //! L4: schedules, buffers and their verifier.
 
+pub mod allocate;
+pub mod cost;
+pub mod interpret;
 pub mod ir;
+pub mod schedule;
+pub mod serial;
+
+pub use schedule::{PlanMeta, SavePolicy, ScheduleOptions, plan};
+pub use serial::{from_ron, to_ron};
