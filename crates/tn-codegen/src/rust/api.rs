@@ -1,0 +1,264 @@
+//! The public face of a generated module.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | `PARAM_COUNT`, `PARAMS` | elements of the flat parameters; name, shape and begin of each, in the flattened parameter order |
+//! | `Sizes` | the run-time sizes (only if there are any) |
+//! | `Inputs`, `Outputs`, `Cotangents`, `InputGrads` | slices by name; a family `x[0]`, `x[1]`, … is an array of slices |
+//! | `WORKSPACE_LEN`, `SAVED_LEN` | elements of scratch memory that every entry is content with, and of what `forward_saving` leaves; functions of `Sizes` if there are run-time sizes |
+//! | `forward`, `forward_saving`, `vjp`, `jvp` | the entries of the plan |
+//! | `Error` | a length or a size does not fit |
+
+use super::entry::saturating;
+use super::support::Wanted;
+use super::{Names, Runtime};
+use crate::printer::Printer;
+use tn_ir::dag::ArrayRole;
+use tn_ir::size::{Dim, Poly, SymbolKind};
+use tn_kernel::Module;
+use tn_kernel::module::Family;
+use tn_plan::ir::{EntryKind, LeafInfo};
+
+const ALLOW: &str = "#[allow(dead_code, clippy::all)]";
+
+/// Prints everything that comes before the entries.
+pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, _runtime: Runtime, wanted: &mut Wanted) {
+    constants(p, m, names, wanted);
+    lengths(p, m, names);
+    if !m.sizes.is_empty() {
+        sizes(p, m, names);
+    }
+    let t = names.elem;
+    if !m.inputs.is_empty() {
+        doc(p, "The inputs (or their tangents), row-major.");
+        p.line("#[derive(Clone, Copy, Debug)]");
+        fields(p, m, "Inputs", &m.inputs, &names.inputs, &format!("&'a [{t}]"));
+    }
+    let kinds: Vec<EntryKind> = m.entries.iter().map(|e| e.kind).collect();
+    let outs: Vec<(String, String)> = m
+        .outputs
+        .iter()
+        .zip(&names.outputs)
+        .map(|(o, n)| (n.clone(), shape_doc(m, &o.name, &o.dims, &o.axes.iter().map(|a| a.legs).collect::<Vec<_>>())))
+        .collect();
+    if kinds.iter().any(|&k| k != EntryKind::Vjp) {
+        doc(p, "The outputs (or their tangents), row-major.");
+        p.line("#[derive(Debug)]");
+        simple(p, "Outputs", &outs, &format!("&'a mut [{t}]"));
+    }
+    if kinds.contains(&EntryKind::Vjp) {
+        doc(p, "Cotangents of the outputs, row-major.");
+        p.line("#[derive(Clone, Copy, Debug)]");
+        simple(p, "Cotangents", &outs, &format!("&'a [{t}]"));
+        if !m.grads.is_empty() {
+            doc(p, "Gradients of the inputs, row-major.");
+            p.line("#[derive(Debug)]");
+            fields(p, m, "InputGrads", &m.grads, &names.grads, &format!("&'a mut [{t}]"));
+        }
+    }
+    error(p);
+}
+
+fn doc(p: &mut Printer, text: &str) {
+    for line in text.lines() {
+        p.line(format!("#[doc = {:?}]", format!(" {line}")));
+    }
+}
+
+fn constants(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
+    let intro = if m.doc.trim().is_empty() { format!("Network `{}`.", m.name) } else { m.doc.trim().to_string() };
+    doc(p, &format!("{intro}\n\nElements of the flat parameters (`{}` each).", m.dtype));
+    p.line(ALLOW);
+    p.line(format!("pub const PARAM_COUNT: usize = {};", m.param_count));
+    doc(p, "A parameter within the flat parameters.");
+    p.line(ALLOW);
+    p.line("#[derive(Clone, Copy, Debug, PartialEq, Eq)]");
+    p.open("pub struct Param");
+    for (text, field) in [
+        ("Full name.", "name: &'static str"),
+        ("Shape, row-major.", "shape: &'static [usize]"),
+        ("First element.", "offset: usize"),
+        ("Elements.", "len: usize"),
+    ] {
+        doc(p, text);
+        p.line(format!("pub {field},"));
+    }
+    p.close("");
+    let params: Vec<(usize, &LeafInfo)> =
+        m.leaves.iter().enumerate().filter(|(_, l)| l.role == ArrayRole::Param).collect();
+    doc(p, "All parameters, in the flattened parameter order.");
+    p.line(ALLOW);
+    let rows: Vec<String> = params
+        .iter()
+        .map(|&(i, l)| {
+            let shape: Vec<String> = outside_shape(l).iter().map(|n| n.to_string()).collect();
+            let offset = m.flat_offsets[i].unwrap_or(0);
+            let len = outside_shape(l).iter().product::<u64>();
+            format!("Param {{ name: {:?}, shape: &[{}], offset: {offset}, len: {len} }}", l.name, shape.join(", "))
+        })
+        .collect();
+    p.line(format!("pub static PARAMS: [Param; {}] = [{}];", rows.len(), rows.join(", ")));
+    if !m.constants.is_empty() {
+        let values: Vec<String> = m.constants.iter().map(|c| wanted.constant(names, c.re, c.im)).collect();
+        p.line("#[allow(dead_code, clippy::all)]");
+        p.line(format!("static CONSTANTS: [{}; {}] = [{}];", names.elem, values.len(), values.join(", ")));
+    }
+}
+
+/// The outside shape of a leaf without run-time sizes.
+fn outside_shape(l: &LeafInfo) -> Vec<u64> {
+    let mut dims = l.dims.iter().map(|d| d.eval(|_| 0));
+    let axes: Vec<u64> = l.axes.iter().map(|a| (0..a.legs).filter_map(|_| dims.next()).product()).collect();
+    if l.axes.is_empty() { dims.collect() } else { axes }
+}
+
+/// `x[b, 4·4]`, for documentation.
+fn shape_doc(m: &Module, name: &str, dims: &[Dim], legs: &[u32]) -> String {
+    let show = |d: &Dim| match d {
+        Dim::Const(n) => n.to_string(),
+        Dim::Dyn(s) => m.symbols[*s].name.clone(),
+    };
+    let mut rest = dims.iter();
+    let axes: Vec<String> = legs
+        .iter()
+        .map(|&n| {
+            let axis: Vec<String> = rest.by_ref().take(n as usize).map(show).collect();
+            if axis.is_empty() { "1".into() } else { axis.join("·") }
+        })
+        .collect();
+    let axes = if legs.is_empty() { dims.iter().map(show).collect() } else { axes };
+    format!("`{name}`, shape `[{}]`.", axes.join(", "))
+}
+
+fn lengths(p: &mut Printer, m: &Module, names: &Names) {
+    let workspace = m.entries.iter().fold(Poly::zero(), |w, e| w.upper(&e.workspace_len));
+    let saved = m.entries.first().map_or_else(Poly::zero, |e| e.saved_len.clone());
+    let needs_saved = m.entries.iter().any(|e| matches!(e.kind, EntryKind::ForwardSaving | EntryKind::Vjp));
+    let mut one = |name: &str, text: &str, len: &Poly| {
+        doc(p, text);
+        p.line(ALLOW);
+        if m.sizes.is_empty() {
+            p.line(format!("pub const {}: usize = {};", name.to_uppercase(), saturating(len, names)));
+            return;
+        }
+        p.open(format!("pub const fn {name}({}sizes: Sizes) -> usize", if len.symbols().is_empty() { "_" } else { "" }));
+        for s in len.symbols() {
+            let n = &names.sizes[&s];
+            p.line(format!("let {n} = sizes.{n};"));
+        }
+        p.line(saturating(len, names));
+        p.close("");
+    };
+    one("workspace_len", "Elements of workspace that every entry is content with.", &workspace);
+    if needs_saved {
+        one("saved_len", "Elements that `forward_saving` leaves for `vjp`.", &saved);
+    }
+}
+
+fn sizes(p: &mut Printer, m: &Module, names: &Names) {
+    doc(p, "The run-time sizes.");
+    p.line(ALLOW);
+    p.line("#[derive(Clone, Copy, Debug, PartialEq, Eq)]");
+    p.open("pub struct Sizes");
+    for s in &m.sizes {
+        let symbol = &m.symbols[*s];
+        let most = match symbol.kind {
+            SymbolKind::Dyn { max: Some(max), .. } => format!(", at most {max}"),
+            _ => String::new(),
+        };
+        doc(p, &format!("`{}`, at least 1{most}.", symbol.name));
+        p.line(format!("pub {}: usize,", names.sizes[s]));
+    }
+    p.close("");
+    p.line(ALLOW);
+    p.open("impl Sizes");
+    p.open("fn check(self) -> Result<(), Error>");
+    for s in &m.sizes {
+        let (symbol, n) = (&m.symbols[*s], &names.sizes[s]);
+        let max = match symbol.kind {
+            SymbolKind::Dyn { max: Some(max), .. } => max.to_string(),
+            _ => "usize::MAX".into(),
+        };
+        let bad = if max == "usize::MAX" { format!("self.{n} < 1") } else { format!("self.{n} < 1 || self.{n} > {max}") };
+        p.open(format!("if {bad}"));
+        p.line(format!("return Err(Error::Size {{ name: {:?}, max: {max}, found: self.{n} }});", symbol.name));
+        p.close("");
+    }
+    p.line("Ok(())");
+    p.close("");
+    p.close("");
+}
+
+fn fields(p: &mut Printer, m: &Module, name: &str, families: &[Family], idents: &[String], ty: &str) {
+    let rows: Vec<(String, String, String)> = families
+        .iter()
+        .zip(idents)
+        .map(|(f, n)| {
+            let leaf = &m.leaves[f.leaves[0] as usize];
+            let legs: Vec<u32> = leaf.axes.iter().map(|a| a.legs).collect();
+            let text = shape_doc(m, &leaf.name, &leaf.dims, &legs);
+            let (text, ty) = if f.subscripted {
+                (format!("{text} … one slice for each of {} members.", f.leaves.len()), format!("[{ty}; {}]", f.leaves.len()))
+            } else {
+                (text, ty.to_string())
+            };
+            (n.clone(), text, ty)
+        })
+        .collect();
+    structure(p, name, &rows);
+}
+
+fn simple(p: &mut Printer, name: &str, fields: &[(String, String)], ty: &str) {
+    let rows: Vec<_> = fields.iter().map(|(n, text)| (n.clone(), text.clone(), ty.to_string())).collect();
+    structure(p, name, &rows);
+}
+
+fn structure(p: &mut Printer, name: &str, fields: &[(String, String, String)]) {
+    p.line(ALLOW);
+    p.open(format!("pub struct {name}<'a>"));
+    for (field, text, ty) in fields {
+        doc(p, text);
+        p.line(format!("pub {field}: {ty},"));
+    }
+    p.close("");
+}
+
+fn error(p: &mut Printer) {
+    p.line(
+        r##"#[doc = " Why an entry did nothing."]
+#[allow(dead_code, clippy::all)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    #[doc = " A slice has the wrong length."]
+    Length {
+        #[doc = " Which."]
+        name: &'static str,
+        #[doc = " Elements that it must have."]
+        expected: usize,
+        #[doc = " Elements that it has."]
+        found: usize,
+    },
+    #[doc = " A run-time size is out of range."]
+    Size {
+        #[doc = " Which."]
+        name: &'static str,
+        #[doc = " The largest that is allowed."]
+        max: usize,
+        #[doc = " What was given."]
+        found: usize,
+    },
+}
+#[allow(clippy::all)]
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Error::Length { name, expected, found } => {
+                write!(f, "`{name}` has {found} elements, {expected} are needed")
+            }
+            Error::Size { name, max, found } => write!(f, "size `{name}` is {found}, but must be in 1..={max}"),
+        }
+    }
+}
+impl core::error::Error for Error {}"##,
+    );
+}
