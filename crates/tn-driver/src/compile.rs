@@ -8,6 +8,7 @@ use crate::region_plan::{network_of, region_plan};
 use crate::stages::{self, Built};
 use tn_plan::SavePolicy;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
@@ -35,6 +36,8 @@ pub struct Prepared {
     pub warnings: Vec<Diagnostic>,
     /// The source's name for plans.
     pub source_name: String,
+    /// Files that were read, the main one first; none for texts and einsum expressions.
+    pub files: Vec<PathBuf>,
     /// Hash of everything that was read and of the options that decide the plan.
     pub source_hash: String,
     /// For each leaf of the program whether a gradient or tangent is wanted.
@@ -132,6 +135,7 @@ pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
         sources: loaded.sources,
         warnings: loaded.warnings,
         source_name: source.name(),
+        files: loaded.files,
         source_hash: loaded.hash,
         needs_grad,
     })

@@ -5,6 +5,7 @@ use crate::error::{Error, Infeasible, Limit};
 use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use num_complex::Complex64;
+use std::path::PathBuf;
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
@@ -21,6 +22,7 @@ pub(crate) struct Loaded {
     pub program: Program,
     pub sources: SourceMap,
     pub warnings: Vec<Diagnostic>,
+    pub files: Vec<PathBuf>,
     pub hash: String,
 }
 
