@@ -145,16 +145,16 @@ impl Exact {
 
     fn fill<const W: usize>(&mut self, sub: &Sub, kind: Minimize, b: Bounds) -> Proof {
         let n = sub.n;
-        let w = if W == 0 { sub.w } else { W };
         let full = (1usize << n) - 1;
-        let unit = (-b.shift).exp2();
         for k in 0..n {
             self.best[1 << k] = (0.0, 0.0);
         }
+        let mut live: Vec<u32> = Vec::new();
         let any_grad = sub.grad.iter().any(|&g| g);
         let mut work = 0u64;
         for s in 1..=full {
             if s & (s - 1) == 0 {
+                live.push(s as u32);
                 continue;
             }
             let size = self.size[s];
@@ -169,7 +169,11 @@ impl Exact {
             if operand > b.upper {
                 continue;
             }
-            work += 1 << (s.count_ones() - 1);
+            // the part that holds the lowest leaf is `a`, so every split is seen once; where few sets are alive, go
+            // over those instead of over all subsets
+            let all = 1u64 << (s.count_ones() - 1);
+            let few = (live.len() as u64) < all;
+            work += all.min(live.len() as u64 + 1);
             if work > b.work {
                 return Proof::GaveUp;
             }
@@ -177,59 +181,93 @@ impl Exact {
             let mut split = 0usize;
             let low = s & s.wrapping_neg();
             let rest = s ^ low;
-            // the part that holds the lowest leaf is `a`, so every split is seen once
             let mut c = rest;
+            let mut at = 0;
             loop {
+                if few {
+                    while at < live.len() && (live[at] as usize & !rest != 0) {
+                        at += 1;
+                    }
+                    if at == live.len() {
+                        break;
+                    }
+                    c = live[at] as usize;
+                    at += 1;
+                }
                 let a = s ^ c;
                 let (va, vb) = (self.best[a], self.best[c]);
                 let floor = match kind {
-                    Minimize::Size => va.0.max(vb.0).max(size),
-                    Minimize::Peak => va.0.max(vb.0).max(size),
+                    Minimize::Size | Minimize::Peak => va.0.max(vb.0).max(size),
                     _ => va.0 + vb.0 + operand,
                 };
                 if floor <= cur.0 {
-                    let mut l = 0.0;
-                    for k in 0..w {
-                        let u = self.legs[a * w + k] | self.legs[c * w + k];
-                        l += f64::from(u.count_ones()) * sub.weight[k];
-                    }
-                    let mut macs = (l - b.shift).exp2();
-                    let times = if any_grad { grad_times(self.grad[a], self.grad[c]) } else { 1.0 };
-                    macs *= times;
-                    let traffic = |leaf_a: f64, leaf_c: f64| (leaf_a + leaf_c + size) * times;
-                    let second = va.1 + vb.1 + macs;
-                    let value = match kind {
-                        Minimize::Macs => (va.0 + vb.0 + macs, va.1.max(vb.1).max(size)),
-                        Minimize::Bytes => (va.0 + vb.0 + traffic(self.size[a], self.size[c]), second),
-                        Minimize::Time => {
-                            let moved = 8.0 * traffic(self.size[a], self.size[c]);
-                            (va.0 + vb.0 + macs.max(moved) + 4096.0 * unit * times, second)
-                        }
-                        Minimize::Size => (floor, second),
-                        Minimize::Peak => {
-                            let held = |x: usize| if x & (x - 1) == 0 { 0.0 } else { self.size[x] };
-                            let (sa, sc) = (held(a), held(c));
-                            let end = sa + sc + size;
-                            let ac = va.0.max(sa + vb.0).max(end);
-                            let ca = vb.0.max(sc + va.0).max(end);
-                            (ac.min(ca), second)
-                        }
-                    };
+                    let value = self.join::<W>(sub, kind, &b, (s, a, c), floor, any_grad);
                     if value < cur {
                         cur = value;
                         split = a;
                     }
                 }
-                c = (c - 1) & rest;
-                if c == rest || c == 0 {
-                    break;
+                if !few {
+                    c = (c - 1) & rest;
+                    if c == 0 {
+                        break;
+                    }
                 }
             }
             if split != 0 {
-                self.best[s] = cur;
-                self.split[s] = split as u32;
+                // it will be an operand of something that costs at least its size
+                let more = match kind {
+                    Minimize::Size | Minimize::Peak => 0.0,
+                    _ => operand,
+                };
+                if cur.0 + more <= b.upper {
+                    self.best[s] = cur;
+                    self.split[s] = split as u32;
+                    live.push(s as u32);
+                }
             }
         }
         if self.best[full].0.is_finite() { Proof::Optimal } else { Proof::NoBetter }
+    }
+
+    /// The value of the split of `s` into `a` and `c`; `floor` is what is known without the union.
+    #[inline(always)]
+    fn join<const W: usize>(
+        &self,
+        sub: &Sub,
+        kind: Minimize,
+        b: &Bounds,
+        (s, a, c): (usize, usize, usize),
+        floor: f64,
+        any_grad: bool,
+    ) -> Value {
+        let w = if W == 0 { sub.w } else { W };
+        let (va, vb, size) = (self.best[a], self.best[c], self.size[s]);
+        let mut l = 0.0;
+        for k in 0..w {
+            let u = self.legs[a * w + k] | self.legs[c * w + k];
+            l += f64::from(u.count_ones()) * sub.weight[k];
+        }
+        let times = if any_grad { grad_times(self.grad[a], self.grad[c]) } else { 1.0 };
+        let macs = (l - b.shift).exp2() * times;
+        let traffic = (self.size[a] + self.size[c] + size) * times;
+        let second = va.1 + vb.1 + macs;
+        match kind {
+            Minimize::Macs => (va.0 + vb.0 + macs, va.1.max(vb.1).max(size)),
+            Minimize::Bytes => (va.0 + vb.0 + traffic, second),
+            Minimize::Time => {
+                let overhead = (12.0 - b.shift).exp2() * times;
+                (va.0 + vb.0 + macs.max(8.0 * traffic) + overhead, second)
+            }
+            Minimize::Size => (floor, second),
+            Minimize::Peak => {
+                let held = |x: usize| if x & (x - 1) == 0 { 0.0 } else { self.size[x] };
+                let (sa, sc) = (held(a), held(c));
+                let end = sa + sc + size;
+                let ac = va.0.max(sa + vb.0).max(end);
+                let ca = vb.0.max(sc + va.0).max(end);
+                (ac.min(ca), second)
+            }
+        }
     }
 }

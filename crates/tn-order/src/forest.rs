@@ -215,11 +215,11 @@ impl Forest {
                     i += usize::from(x <= y);
                     j += usize::from(y <= x);
                     let mut stays = true;
-                    if x == y
-                        && let Some(c) = left.get_mut(&leg)
-                    {
-                        *c -= 1;
-                        stays = *c > 1;
+                    if x == y {
+                        if let Some(c) = left.get_mut(&leg) {
+                            *c -= 1;
+                            stays = *c > 1;
+                        }
                     }
                     if stays {
                         out.push(leg);
@@ -231,18 +231,8 @@ impl Forest {
         }
     }
 
-    /// The number of contractions.
-    pub fn len(&self) -> usize {
-        self.kids.len() - self.n
-    }
-
     /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.kids.len()
-    }
-
-    /// log2 of the largest result.
-    pub fn max_size(&self) -> f64 {
-        (self.n..self.kids.len()).map(|v| self.log_size(v)).fold(0.0, f64::max)
     }
 }

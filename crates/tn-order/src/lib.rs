@@ -31,6 +31,9 @@ mod tree;
 pub use cost::{Cost, evaluate};
 pub use naive::naive;
 pub use network::{Network, NetworkError};
-pub use options::{Infeasible, Minimize, Options, Outcome, Progress, Report};
+pub use options::{Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
 pub use plan::plan;
 pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
+
+#[cfg(test)]
+mod tests;

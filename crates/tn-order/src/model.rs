@@ -82,15 +82,6 @@ impl Model {
     pub fn log_size(&self, legs: &[u32]) -> f64 {
         legs.iter().map(|&i| self.lg[i as usize]).sum()
     }
-
-    /// The same model with the extent of the given legs set to 1. The legs stay, so that ids do not move.
-    pub fn with_sliced(&self, sliced: &[u32]) -> Self {
-        let mut m = self.clone();
-        for &i in sliced {
-            m.lg[i as usize] = 0.0;
-        }
-        m
-    }
 }
 
 /// What a walk along a tree finds at every step.

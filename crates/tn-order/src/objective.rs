@@ -48,8 +48,6 @@ pub(crate) struct Score {
 }
 
 impl Score {
-    pub const WORST: Self = Self { excess: f64::INFINITY, value: f64::INFINITY, second: f64::INFINITY };
-
     /// Better by more than rounding.
     pub fn better(&self, than: &Self) -> bool {
         let lt = |a: f64, b: f64| a < b - 1e-9 * b.abs().max(1.0);

@@ -36,13 +36,16 @@ pub struct Report {
     pub log2_max_size: f64,
 }
 
+/// What is told of a state of the search.
+pub type Callback = Box<dyn Fn(&Report) + Send + Sync>;
+
 /// A window on a running search: a stop flag and a callback.
 #[derive(Default)]
 pub struct Progress {
     /// Set it (from any thread or a signal handler) to end the search with the best plan so far.
     pub stop: Arc<AtomicBool>,
     /// Called now and then, by one thread at a time.
-    pub report: Option<Box<dyn Fn(&Report) + Send + Sync>>,
+    pub report: Option<Callback>,
 }
 
 impl fmt::Debug for Progress {

@@ -41,7 +41,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     };
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
-    if n >= 3 && n <= EXACT_TENSORS {
+    if (3..=EXACT_TENSORS).contains(&n) {
         search.warm_up(&mut best);
         if best.sliced.is_empty() {
             optimal = exact(&search, &mut best);

@@ -13,7 +13,7 @@ use crate::rng::Rng;
 use crate::simplify::Simplified;
 use crate::slice::slice;
 use crate::sub::Sub;
-use crate::sweep::{Rule, peripheral, sweep};
+use crate::sweep::{Rule, chain, flow, peripheral, sweep};
 use crate::{Minimize, Options, Report};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,15 +77,34 @@ impl Search<'_> {
         self.rate_core(greedy(&self.simple.model, taste, &mut rng), &[])
     }
 
-    /// A tree from a sweep.
-    fn sweep_start(&self, i: u64) -> Candidate {
+    /// The path of start `i`: greedy trees, sweeps and linear orders in turn.
+    fn start_path(&self, i: u64) -> Vec<(u32, u32)> {
         let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
         let m = &self.simple.model;
-        let rule = if i.is_multiple_of(2) { Rule::Boundary } else { Rule::Breadth };
-        let from = if i < 2 { 0 } else { rng.below(m.n()) };
-        let start = if i < 6 { peripheral(m, from) } else { from };
-        let noise = if i < 6 { 0.0 } else { 0.05 };
-        self.rate_core(sweep(m, rule, start, noise, &mut rng), &[])
+        let (kind, turn) = (i % 8, i / 8);
+        let from = if turn == 0 { 0 } else { rng.below(m.n()) };
+        let far = || peripheral(m, from);
+        let noise = if turn < 3 { 0.0 } else { 0.05 };
+        match kind {
+            0 => sweep(m, Rule::Latest, far(), noise, &mut rng),
+            2 => chain(m, &flow(m, far(), 400 << turn.min(3))),
+            4 if turn == 0 => chain(m, &(0..m.n() as u32).collect::<Vec<_>>()),
+            4 => chain(m, &flow(m, far(), 20)),
+            5 => sweep(m, Rule::Breadth, far(), noise, &mut rng),
+            6 => sweep(m, Rule::Boundary, far(), noise, &mut rng),
+            _ => {
+                let taste = Taste::draw(&mut rng, i + 1);
+                greedy(m, taste, &mut rng)
+            }
+        }
+    }
+
+    /// Start `i`, rated without slices.
+    fn start(&self, i: u64) -> Candidate {
+        let core = self.start_path(i);
+        let path = self.simple.lift(&core, self.model.n());
+        let f = figures(&self.model, &path, &[], self.kind, &self.limits);
+        Candidate { path, core, sliced: Vec::new(), score: f.score, max_size: f.max_size }
     }
 
     /// A short annealing of a small network, to give the exact search a tight bound.
@@ -121,9 +140,7 @@ impl Search<'_> {
     }
 
     fn report(&self, best: &Candidate) {
-        if let Some(p) = &self.opts.progress
-            && let Some(f) = &p.report
-        {
+        if let Some(f) = self.opts.progress.as_ref().and_then(|p| p.report.as_ref()) {
             f(&Report {
                 elapsed: self.clock.elapsed(),
                 left: self.clock.left(),
@@ -209,29 +226,28 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
         }
         elite.offer(c);
     };
-    // starts: the plain greedy tree first, then tastes and sweeps in turn while they are cheap
+    // starts: the plain greedy tree is there; sweeps, linear orders and other tastes while they are cheap
     let trials = u64::from(search.opts.trials.unwrap_or(if timed { u32::MAX } else { TRIALS }));
-    let rounds = if m.n() > 20_000 { 1 } else { 4 };
-    let mut starts = 0u64;
+    let rounds = if m.n() > 30_000 { 1 } else { 4 };
+    let mut started = 0u64;
+    let mut pool: Vec<Candidate> = Vec::new();
     for round in 0..rounds {
-        if starts >= trials || (round > 0 && (search.clock.over() || search.clock.elapsed() > 0.1 * total)) {
+        if started >= trials || search.clock.over() || (round > 0 && search.clock.elapsed() > 0.1 * total) {
             break;
         }
-        let count = if round == 0 { 4 } else { 8 };
-        let made = parallel(threads, count, |k| {
-            let i = starts + k as u64;
-            if i > 1 && search.clock.over() {
-                None
-            } else if i % 4 >= 2 {
-                Some(search.sweep_start(i / 4 * 2 + i % 4 - 2))
-            } else {
-                Some(search.greedy_start(i / 4 * 2 + i % 4))
-            }
-        });
-        for c in made.into_iter().flatten() {
-            take(c, best, &mut elite);
-        }
-        starts += count as u64;
+        let made = parallel(threads, 8, |k| (!search.clock.over()).then(|| search.start(started + k as u64)));
+        pool.extend(made.into_iter().flatten());
+        pool.sort_by(|a, b| a.score.second.total_cmp(&b.score.second));
+        pool.truncate(ELITE);
+        started += 8;
+    }
+    elite.offer(best.clone());
+    let rated = parallel(threads, pool.len(), |k| {
+        let c = &pool[k];
+        if search.limits.any() { search.rate_core(c.core.clone(), &[]) } else { c.clone() }
+    });
+    for c in rated {
+        take(c, best, &mut elite);
     }
     let starts: Vec<Candidate> = elite.pool.clone();
     if starts.is_empty() {
@@ -282,7 +298,7 @@ fn job(
     until: Option<(f64, f64)>,
 ) -> Candidate {
     let mut rng = Rng::new(search.opts.seed, (3 << 40) + job);
-    let fresh = round < 4 || job.is_multiple_of(4);
+    let fresh = round < 4 || job % 4 == 0;
     let (from, first) = if fresh {
         (&starts[job as usize % starts.len()], 0.5)
     } else {

@@ -55,7 +55,7 @@ pub(crate) fn anneal(
     // the clock is read about every 20,000 nodes
     let stride = (20_000 / sub.n as u32).clamp(1, 256);
     while done < 1.0 {
-        if k.is_multiple_of(stride) {
+        if k % stride == 0 {
             if clock.over() {
                 break;
             }

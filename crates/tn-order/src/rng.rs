@@ -51,11 +51,4 @@ impl Rng {
     pub fn gumbel(&mut self) -> f64 {
         -(-(self.unit().max(1e-300)).ln()).ln()
     }
-
-    /// Shuffles in place.
-    pub fn shuffle<T>(&mut self, v: &mut [T]) {
-        for i in (1..v.len()).rev() {
-            v.swap(i, self.below(i + 1));
-        }
-    }
 }

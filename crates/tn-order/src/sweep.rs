@@ -11,6 +11,8 @@ use std::collections::BinaryHeap;
 pub(crate) enum Rule {
     /// The smallest boundary first, then the tensor touched longest ago.
     Boundary,
+    /// The smallest boundary first, then the tensor touched last: runs along a row before it begins the next.
+    Latest,
     /// The tensor touched longest ago: breadth first (Cuthill and McKee), small boundaries first among equals.
     Breadth,
 }
@@ -89,6 +91,7 @@ fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut 
         let d = (jitter(delta) * 1024.0).round() as i64;
         match rule {
             Rule::Boundary => Reverse((d, touched, k)),
+            Rule::Latest => Reverse((d, u32::MAX - touched, k)),
             Rule::Breadth => {
                 Reverse((i64::from(touched), (d + (1 << 30)).clamp(0, i64::from(u32::MAX)) as u32, k))
             }
@@ -127,7 +130,7 @@ fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut 
                         if last {
                             delta[h] -= l;
                         }
-                        if touched[h] == u32::MAX {
+                        if touched[h] == u32::MAX || rule == Rule::Latest {
                             touched[h] = time;
                         }
                         if first || last {
@@ -139,6 +142,68 @@ fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut 
             next = heap.pop().map(|Reverse(x)| x.2);
         }
     }
+    order
+}
+
+/// The terms ordered along the network: hops from the far end `start`, smoothed by `rounds` of averaging over neighbours.
+/// The averaging flattens the front across the network and keeps the slope along it, like the slowest mode of the
+/// Laplacian (Fiedler's vector) on a long network, at a fixed cost.
+pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<u32> {
+    let n = model.n();
+    let counts = model.counts();
+    // hops by breadth-first search over legs; unreached components follow in the order of their terms
+    let mut holders: Vec<Vec<u32>> = vec![Vec::new(); model.lg.len()];
+    for (k, t) in model.legs.iter().enumerate() {
+        for &i in t {
+            holders[i as usize].push(k as u32);
+        }
+    }
+    let mut height = vec![f64::NAN; n];
+    let mut seen = vec![false; model.lg.len()];
+    let mut base = 0.0;
+    for seed in std::iter::once(start).chain(0..n) {
+        if !height[seed].is_nan() {
+            continue;
+        }
+        height[seed] = base;
+        let mut level = vec![seed as u32];
+        let mut h = base;
+        while !level.is_empty() {
+            h += 1.0;
+            let mut next = Vec::new();
+            for &k in &level {
+                for &i in &model.legs[k as usize] {
+                    if !std::mem::replace(&mut seen[i as usize], true) {
+                        for &x in &holders[i as usize] {
+                            if height[x as usize].is_nan() {
+                                height[x as usize] = h;
+                                next.push(x);
+                            }
+                        }
+                    }
+                }
+            }
+            level = next;
+        }
+        base = h + 1e3;
+    }
+    let mut leg = vec![0.0f64; model.lg.len()];
+    for _ in 0..rounds {
+        leg.fill(0.0);
+        for (k, t) in model.legs.iter().enumerate() {
+            for &i in t {
+                leg[i as usize] += height[k];
+            }
+        }
+        for (k, t) in model.legs.iter().enumerate() {
+            if !t.is_empty() {
+                let sum: f64 = t.iter().map(|&i| leg[i as usize] / f64::from(counts[i as usize])).sum();
+                height[k] = sum / t.len() as f64;
+            }
+        }
+    }
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    order.sort_by(|&a, &b| height[a as usize].total_cmp(&height[b as usize]).then(a.cmp(&b)));
     order
 }
 
