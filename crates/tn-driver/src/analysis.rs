@@ -1,6 +1,6 @@
 //! Contraction-cost analysis: `--sweep` tabulates costs against a parameter, `--scaling` states the leading power.
 
-use crate::compile::{Prepared, compile, prepare};
+use crate::compile::compile;
 use crate::error::Error;
 use crate::json::plan_json;
 use crate::options::{Options, Source};
@@ -8,7 +8,6 @@ use crate::scaling::{Scaling, scaling};
 use crate::table::Table;
 use crate::values::{Sweep, show_bytes, show_log10};
 use serde_json::{Value, json};
-use tn_ir::size::SymbolKind;
 
 /// One value of a sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,37 +107,15 @@ pub fn run_scaling(source: &Source, options: &Options, param: &str) -> Result<Sc
         };
         return Err(Error::Input(format!("no size depends on a parameter `{param}`, help: {known}")));
     };
-    if let SymbolKind::Param { value } = data.kind {
-        same_structure(prepared, source, options, param, value)?;
+    if prepared.structural.contains(&symbol) {
+        let from = data.value();
+        return Err(Error::Input(format!(
+            "the parameter `{param}` decides the number of tensors, so the cost is no power of it, help: tabulate it with `--sweep {param}={from}..{}`",
+            from.saturating_add(8)
+        )));
     }
     let trees: Vec<_> = compiled.outcomes.iter().map(|o| o.tree.clone()).collect();
     Ok(scaling(&prepared.regions, &trees, &prepared.program.symbols, symbol))
-}
-
-/// Elaborates at a neighbouring value: the network must keep its shape.
-fn same_structure(here: &Prepared, source: &Source, options: &Options, param: &str, value: i64) -> Result<(), Error> {
-    let shape = |p: &Prepared| {
-        let regions: Vec<_> = p
-            .regions
-            .iter()
-            .map(|r| {
-                let inputs: Vec<_> = r.inputs.iter().map(|i| i.indices.clone()).collect();
-                (inputs, r.output.clone())
-            })
-            .collect();
-        (p.program.leaves.len(), p.program.nodes.len(), regions)
-    };
-    for next in [value.saturating_add(1), value.saturating_sub(1)] {
-        // An assertion of the network may forbid a neighbour; then the other one decides.
-        let Ok(there) = prepare(source, &with_param(options, param, next)) else { continue };
-        if shape(&there) != shape(here) {
-            return Err(Error::Input(format!(
-                "the parameter `{param}` decides the number of tensors, so the cost is no power of it, help: tabulate it with `--sweep {param}={value}..{}`",
-                value.saturating_add(8)
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The scaling as text.

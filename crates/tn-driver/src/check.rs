@@ -1,15 +1,90 @@
 //! What a network builds, for `tnc check`: leaves, parameters, open legs, regions.
 
+use crate::compile::Prepared;
+use crate::error::{Error, SourceErrors};
+use crate::options::{Options, Source};
 use crate::table::Table;
 use crate::values::{show_bytes, show_log10};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 use tn_ir::ids::Id;
 use tn_ir::program::{FoldAxis, IndexId, Init, NodeId, Program, Role};
 use tn_ir::region::Region;
 
 /// Tables list at most this many rows of leaves; families beyond are summed up by their name.
 const MAX_LEAVES: usize = 60;
+
+/// What checking some files found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Diagnostics of all files, each with the texts it points into.
+    pub files: Vec<SourceErrors>,
+    /// The networks that could be built.
+    pub networks: Vec<Prepared>,
+}
+
+impl Checked {
+    /// Whether any diagnostic is an error.
+    pub fn failed(&self) -> bool {
+        self.files.iter().flat_map(|f| &f.diagnostics).any(|d| d.is_error())
+    }
+    /// All diagnostics as one JSON array.
+    pub fn json(&self) -> Value {
+        let mut all = Vec::new();
+        for file in &self.files {
+            if let Value::Array(own) = tn_dsl::diag::to_json(&file.diagnostics, &file.sources) {
+                all.extend(own);
+            }
+        }
+        Value::Array(all)
+    }
+    /// All diagnostics as text.
+    pub fn render(&self, color: bool) -> String {
+        self.files.iter().map(|f| tn_dsl::diag::render_all(&f.diagnostics, &f.sources, color)).collect()
+    }
+}
+
+/// Checks `.tn` files: with a network or settings in the options that network, otherwise every network that has defaults for all its parameters.
+///
+/// # Errors
+/// A file cannot be read. What is wrong with the sources is in the result.
+pub fn check_files(paths: &[PathBuf], options: &Options) -> Result<Checked, Error> {
+    let mut out = Checked::default();
+    for path in paths {
+        let loaded = crate::stages::load_file(path)?;
+        let names: Vec<String> = match &options.network {
+            Some(name) => vec![name.clone()],
+            None => {
+                let all = tn_dsl::elab::networks(&loaded);
+                let set = |n: &str| options.set.iter().any(|(k, _)| k == n);
+                let ready = all.into_iter().filter(|n| n.params.iter().all(|p| p.2.is_some() || set(&p.0)));
+                ready.map(|n| n.name).collect()
+            }
+        };
+        let mut diagnostics = Vec::new();
+        if options.set.is_empty() && options.network.is_none() {
+            diagnostics = tn_dsl::elab::check_all(&loaded);
+        }
+        let broken = diagnostics.iter().any(|d| d.is_error());
+        for name in if broken { vec![] } else { names } {
+            let own = Options { network: Some(name), ..options.clone() };
+            match crate::prepare(&Source::File(path.clone()), &own) {
+                Ok(prepared) => {
+                    let fresh: Vec<_> =
+                        prepared.warnings.iter().filter(|d| !diagnostics.contains(d)).cloned().collect();
+                    diagnostics.extend(fresh);
+                    out.networks.push(prepared);
+                }
+                Err(Error::Source(e)) => diagnostics.extend(e.diagnostics),
+                Err(other) => return Err(other),
+            }
+        }
+        out.files.push(SourceErrors { sources: loaded.sources, diagnostics });
+    }
+    Ok(out)
+}
 
 /// How many parameters there are and what they stand for.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,8 +15,10 @@ use tn_dsl::source::SourceMap;
 use tn_ir::dag::Op;
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
+use tn_ir::size::SymbolId;
 use tn_order::{Network, Outcome};
-use tn_plan::ir::{Plan, RegionPlan};
+use tn_plan::ir::RegionPlan;
+use tn_plan::verify::VerifiedPlan;
 
 /// A tensor of more elements than this is planned but never allocated: the plan stops at the trees.
 const MAX_LOG2_ELEMENTS: f64 = 58.0;
@@ -36,6 +38,8 @@ pub struct Prepared {
     pub warnings: Vec<Diagnostic>,
     /// The source's name for plans.
     pub source_name: String,
+    /// Network parameters that decide how many tensors there are.
+    pub structural: Vec<SymbolId>,
     /// Files that were read, the main one first; none for texts and einsum expressions.
     pub files: Vec<PathBuf>,
     /// Hash of everything that was read and of the options that decide the plan.
@@ -64,7 +68,7 @@ impl Compiled {
     ///
     /// # Errors
     /// A tensor of it is too large for any memory.
-    pub fn plan(&self) -> Result<&Plan, Error> {
+    pub fn plan(&self) -> Result<&VerifiedPlan, Error> {
         self.built.as_ref().map(|b| &b.plan).ok_or_else(|| {
             let worst = self.region_plans.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
             Error::Input(format!(
@@ -135,6 +139,7 @@ pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
         sources: loaded.sources,
         warnings: loaded.warnings,
         source_name: source.name(),
+        structural: loaded.structural,
         files: loaded.files,
         source_hash: loaded.hash,
         needs_grad,
@@ -195,7 +200,7 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
             let dag = stages::dag(&prepared, &outcomes, options)?;
             let save = SavePolicy::SaveAll;
             let plan = stages::schedule(&prepared, &networks, &outcomes, &dag, options, &machine, save)?;
-            let built = Built { dag, plan };
+            let built = stages::verified(dag, plan)?;
             (outcomes, Some(built))
         }
     };
@@ -236,6 +241,18 @@ fn is_shared(built: &Built, regions: &[RegionPlan]) -> bool {
 /// Errors of the front end as ours.
 pub(crate) fn source_errors(sources: SourceMap, diagnostics: Vec<Diagnostic>) -> Error {
     Error::Source(Box::new(SourceErrors { sources, diagnostics }))
+}
+
+/// The names of a file's networks, in order.
+///
+/// # Errors
+/// The file cannot be read, or has syntax errors.
+pub fn network_names(path: &std::path::Path) -> Result<Vec<String>, Error> {
+    let loaded = stages::load_file(path)?;
+    if loaded.diagnostics.iter().any(|d| d.is_error()) {
+        return Err(source_errors(loaded.sources, loaded.diagnostics));
+    }
+    Ok(tn_dsl::elab::networks(&loaded).into_iter().map(|n| n.name).collect())
 }
 
 /// The regions as a drawing sees them.

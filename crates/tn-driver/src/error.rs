@@ -3,7 +3,7 @@
 use crate::bind::BindError;
 use crate::data::{DataError, WriteError};
 use crate::values::show_bytes;
-use tn_dsl::diag::{Diagnostic, render_all, to_json};
+use tn_dsl::diag::{Diagnostic, render_all};
 use tn_dsl::source::SourceMap;
 
 /// Why there is no result.
@@ -110,13 +110,6 @@ impl Error {
     /// A failed check of our own.
     pub fn internal(stage: &str, why: impl std::fmt::Display) -> Error {
         Error::Internal(format!("internal: {stage}: {why}"))
-    }
-}
-
-impl SourceErrors {
-    /// The array of diagnostics as JSON text.
-    pub fn json(&self) -> String {
-        format!("{:#}\n", to_json(&self.diagnostics, &self.sources))
     }
 }
 

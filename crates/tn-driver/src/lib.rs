@@ -34,7 +34,7 @@ mod stages;
 pub mod table;
 pub mod values;
 
-pub use compile::{Compiled, Prepared, compile, compile_prepared, prepare, prepared_drawing};
+pub use compile::{Compiled, Prepared, compile, compile_prepared, network_names, prepare, prepared_drawing};
 pub use error::{Error, Infeasible, Limit, SourceErrors};
 pub use options::{Options, Source};
 pub use plan_file::{has_entries, load_plan, parse_plan, report, to_ron};

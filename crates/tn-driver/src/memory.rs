@@ -41,7 +41,7 @@ struct Search<'a> {
     machine: Machine,
     limit: u128,
     /// The best that fits, with its trees.
-    best: Option<(f64, Vec<Outcome>, Built)>,
+    best: Option<(f64, Vec<Outcome>, Dag, Plan)>,
     /// The smallest peak, and that plan.
     smallest: Option<(u128, Plan)>,
 }
@@ -67,8 +67,8 @@ impl Search<'_> {
                 self.smallest = Some((peak, plan.clone()));
             }
             let seconds = plan.summary.modelled_seconds;
-            if peak <= self.limit && self.best.as_ref().is_none_or(|(s, _, _)| seconds < *s) {
-                self.best = Some((seconds, outcomes.to_vec(), Built { dag: dag.clone(), plan }));
+            if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
+                self.best = Some((seconds, outcomes.to_vec(), dag.clone(), plan));
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ pub fn within(
         left = if !had && search.best.is_some() { EXTRA_ROUNDS } else { left - 1 };
     }
     match search.best {
-        Some((_, outcomes, built)) => Ok((outcomes, built)),
+        Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),
         None => Err(infeasible(search.smallest, limit, &outcomes, prepared)),
     }
 }

@@ -7,12 +7,13 @@ use crate::values::show_log10;
 use std::fmt::Write;
 use std::path::Path;
 use tn_plan::ir::{EntryKind, Plan, RegionPlan};
+use tn_plan::verify::VerifiedPlan;
 
 /// Reads and verifies a plan file.
 ///
 /// # Errors
 /// The file cannot be read, is no plan of this version, or does not pass the verifier.
-pub fn load_plan(path: &Path) -> Result<Plan, Error> {
+pub fn load_plan(path: &Path) -> Result<VerifiedPlan, Error> {
     let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => Error::Input(format!("`{}` is not text", path.display())),
         _ => Error::Io(format!("cannot read `{}`: {e}", path.display())),
@@ -24,10 +25,8 @@ pub fn load_plan(path: &Path) -> Result<Plan, Error> {
 ///
 /// # Errors
 /// A sentence that says what is wrong.
-pub fn parse_plan(text: &str) -> Result<Plan, String> {
-    let plan = tn_plan::from_ron(text)?;
-    crate::stages::verify_alone(&plan)?;
-    Ok(plan)
+pub fn parse_plan(text: &str) -> Result<VerifiedPlan, String> {
+    crate::stages::verified_alone(tn_plan::from_ron(text)?)
 }
 
 /// A plan as the text of a file.

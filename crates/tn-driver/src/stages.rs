@@ -1,25 +1,30 @@
 //! One function a stage: what the crates of the road ask for, in the driver's terms.
 
 use crate::compile::{Prepared, region_plans, source_errors};
+use crate::data::{Elements, read_array, read_arrays};
 use crate::error::{Error, Infeasible, Limit};
 use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use num_complex::Complex64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
 use tn_ir::region::{Region, RegionTree};
+use tn_ir::size::SymbolId;
 use tn_order::{Network, Outcome};
 use tn_plan::cost::Machine;
 use tn_plan::ir::{EntryKind, LeafInfo, OutputInfo, Plan};
+use tn_plan::verify::VerifiedPlan;
 use tn_plan::{PlanMeta, SavePolicy, ScheduleOptions};
 
 /// A loaded and elaborated source.
 pub(crate) struct Loaded {
     pub program: Program,
+    /// Parameters that decide how many tensors there are.
+    pub structural: Vec<SymbolId>,
     pub sources: SourceMap,
     pub warnings: Vec<Diagnostic>,
     pub files: Vec<PathBuf>,
@@ -32,7 +37,7 @@ pub struct Built {
     /// Forward, adjoint and tangent computations.
     pub dag: Dag,
     /// The plan.
-    pub plan: Plan,
+    pub plan: VerifiedPlan,
 }
 
 /// What one search aims at, beside the options' objective.
@@ -46,6 +51,118 @@ impl Target {
     pub fn of(options: &Options) -> Target {
         Target { max_size: options.max_size, max_peak: None }
     }
+}
+
+/// Loads and elaborates what a source names.
+pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> {
+    let mut hash = StableHash::new();
+    hash.part("options", options.fingerprint().as_bytes());
+    match source {
+        Source::File(path) => network(load_file(path)?, options, hash),
+        Source::Text { name, text } => network(tn_dsl::load::load_text(name, text), options, hash),
+        Source::Instance(path) => {
+            no_parameters(options)?;
+            let bytes = std::fs::read(path).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", path.display())))?;
+            hash.part("instance", &bytes);
+            let named = |why: String| Error::Input(format!("`{}`: {why}", path.display()));
+            let text = String::from_utf8(bytes).map_err(|_| named("it is not UTF-8 text".into()))?;
+            let program = instance_json(&text, options.dtype.unwrap_or_default()).map_err(named)?;
+            Ok(plain(program, vec![path.clone()], hash))
+        }
+        Source::Einsum { expression, sizes } => {
+            no_parameters(options)?;
+            hash.part("einsum", expression.as_bytes()).part("sizes", format!("{sizes:?}").as_bytes());
+            let program = einsum(expression, sizes, options.dtype.unwrap_or_default()).map_err(Error::Input)?;
+            Ok(plain(program, vec![], hash))
+        }
+        Source::Plan(path) => Err(Error::Usage(format!(
+            "`{}` is a plan, help: `emit`, `run`, `draw` and `explain` take plans; this needs the source",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads a `.tn` file and what it imports.
+pub(crate) fn load_file(path: &Path) -> Result<tn_dsl::load::Loaded, Error> {
+    tn_dsl::load::load_path(path).map_err(|e| Error::Io(e.to_string()))
+}
+
+fn no_parameters(options: &Options) -> Result<(), Error> {
+    match options.set.first() {
+        Some((name, _)) => Err(Error::Input(format!("an einsum has no parameter `{name}`, help: leave out `--set`"))),
+        None => Ok(()),
+    }
+}
+
+fn plain(program: Program, files: Vec<PathBuf>, hash: StableHash) -> Loaded {
+    Loaded {
+        program,
+        structural: vec![],
+        sources: SourceMap::default(),
+        warnings: vec![],
+        files,
+        hash: hash.hex(),
+    }
+}
+
+fn network(loaded: tn_dsl::load::Loaded, options: &Options, mut hash: StableHash) -> Result<Loaded, Error> {
+    let reader = |path: &Path, name: Option<&str>| read_constant(path, name);
+    let asked = tn_dsl::elab::Options {
+        network: options.network.clone(),
+        set: options.set.clone(),
+        read_data: Some(&reader),
+    };
+    let (made, mut diagnostics) = tn_dsl::elab::elaborate(&loaded, &asked);
+    let sources = loaded.sources.clone();
+    let Some(made) = made else { return Err(source_errors(sources, diagnostics)) };
+    if let Some(dtype) = options.dtype.filter(|d| *d != made.program.dtype) {
+        return Err(Error::Input(format!(
+            "`--dtype {dtype}` is for einsum instances, this network has `{}`, help: write `dtype {dtype}` in the network",
+            made.program.dtype
+        )));
+    }
+    diagnostics.retain(|d| !d.is_error());
+    for source in loaded.sources.iter() {
+        // Folders differ between machines; names within a project do not.
+        let name = Path::new(&source.name).file_name().map_or_else(|| source.name.clone(), |n| n.to_string_lossy().into());
+        hash.part(&name, source.text.as_bytes());
+    }
+    for file in &made.data_files {
+        let bytes = std::fs::read(file).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", file.display())))?;
+        hash.part("data", &bytes);
+    }
+    let files = loaded.files.iter().chain(&made.data_files).cloned().collect();
+    Ok(Loaded {
+        program: made.program,
+        structural: made.structural,
+        sources,
+        warnings: diagnostics,
+        files,
+        hash: hash.hex(),
+    })
+}
+
+/// An array for a constant: of a `.npy` file without a name, of a `.npz` or `.safetensors` file by name.
+pub(crate) fn read_constant(path: &Path, name: Option<&str>) -> Result<(Vec<u64>, Vec<Complex64>), String> {
+    let array = match name {
+        None => read_array(path).map_err(|e| e.to_string())?,
+        Some(name) => {
+            let arrays = read_arrays(path).map_err(|e| e.to_string())?;
+            let known: Vec<String> = arrays.iter().map(|(n, _)| n.clone()).collect();
+            match arrays.into_iter().find(|(n, _)| n == name) {
+                Some((_, array)) => array,
+                None => {
+                    let near = tn_dsl::diag::did_you_mean(name, known.iter().map(String::as_str));
+                    let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                    return Err(format!("`{}` has no array `{name}`{help}", path.display()));
+                }
+            }
+        }
+    };
+    if let Elements::Foreign(kind) = &array.elements {
+        return Err(format!("the array in `{}` has the type `{kind}`, not f32, f64, c64 or c128", path.display()));
+    }
+    Ok((array.shape, array.elements.to_complex()))
 }
 
 /// The program with selections pushed to the factors and large sums distributed.
@@ -206,7 +323,7 @@ pub(crate) fn dag(prepared: &Prepared, outcomes: &[Outcome], options: &Options) 
     Ok(dag)
 }
 
-/// Schedules, allocates and verifies a dag.
+/// Schedules and allocates a dag.
 pub(crate) fn schedule(
     prepared: &Prepared,
     networks: &[Network],
@@ -228,4 +345,24 @@ pub(crate) fn schedule(
     let leaves = leaf_infos(&prepared.program, &prepared.needs_grad)?;
     let outputs = output_infos(&prepared.program);
     Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))
+}
+
+/// The dag against the program, and the plan against the dag.
+pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
+    let plan = VerifiedPlan::new(plan, &dag)
+        .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
+    Ok(Built { dag, plan })
+}
+
+/// What can be checked of a plan without its dag: a plan from a file.
+pub(crate) fn verified_alone(plan: Plan) -> Result<VerifiedPlan, String> {
+    VerifiedPlan::structural(plan).map_err(|e| format!("the plan does not pass the verifier: {}", listed(&e)))
+}
+
+fn listed<E: std::fmt::Display>(errors: &[E]) -> String {
+    let mut all: Vec<String> = errors.iter().take(5).map(E::to_string).collect();
+    if errors.len() > all.len() {
+        all.push(format!("{} more", errors.len() - all.len()));
+    }
+    all.join("; ")
 }

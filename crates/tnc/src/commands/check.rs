@@ -2,7 +2,7 @@
 
 use crate::args::{Check, Format};
 use crate::{Talk, out};
-use tn_driver::check::{Checked, check_files, check_report};
+use tn_driver::check::{check_files, check_report};
 use tn_driver::{Error, Options, Source};
 
 /// Checks.
@@ -15,21 +15,22 @@ pub fn run(a: &Check, talk: Talk) -> Result<(), Error> {
         }
         return out::result(text.as_bytes(), a.output.as_deref());
     }
-    let Checked { errors, networks } = check_files(&a.files, &options)?;
-    let failed = errors.diagnostics.iter().any(|d| d.is_error());
+    let checked = check_files(&a.files, &options)?;
     match a.format {
         Format::Ron => return Err(Error::Usage("a check has no ron form, help: use `--format text` or `json`".into())),
         Format::Json => {
             // The diagnostics are the result: they go to stdout, and stderr stays empty.
-            out::result(errors.json().as_bytes(), a.output.as_deref())?;
-            return if failed { Err(Error::Reported) } else { Ok(()) };
+            out::result(&out::json(&checked.json()), a.output.as_deref())?;
+            return if checked.failed() { Err(Error::Reported) } else { Ok(()) };
         }
         Format::Text => {}
     }
-    if failed {
-        return Err(Error::Source(Box::new(errors)));
+    if checked.failed() {
+        eprintln!("{}", checked.render(talk.color).trim_end());
+        return Err(Error::Reported);
     }
-    super::warn(&tn_driver::render(&errors, talk.color), talk);
-    let reports: Vec<String> = networks.iter().map(|n| check_report(&n.source_program, &n.regions)).collect();
+    super::warn(&checked.render(talk.color), talk);
+    let reports: Vec<String> =
+        checked.networks.iter().map(|n| check_report(&n.source_program, &n.regions)).collect();
     out::result(reports.join("\n").as_bytes(), a.output.as_deref())
 }

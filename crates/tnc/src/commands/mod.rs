@@ -14,7 +14,7 @@ pub mod run;
 use crate::Talk;
 use crate::args::{Search, What};
 use tn_driver::{Compiled, Error, Options, Source, compile, load_plan};
-use tn_plan::ir::Plan;
+use tn_plan::verify::VerifiedPlan;
 
 /// Warnings go to stderr.
 pub fn warn(text: &str, talk: Talk) {
@@ -28,7 +28,7 @@ pub enum Planned {
     /// Compiled now.
     Fresh(Box<Compiled>),
     /// From a file.
-    File(Box<Plan>),
+    File(Box<VerifiedPlan>),
 }
 
 impl Planned {
@@ -36,7 +36,7 @@ impl Planned {
     ///
     /// # Errors
     /// A tensor is too large for any memory.
-    pub fn plan(&self) -> Result<&Plan, Error> {
+    pub fn plan(&self) -> Result<&VerifiedPlan, Error> {
         match self {
             Planned::Fresh(c) => c.plan(),
             Planned::File(p) => Ok(p),

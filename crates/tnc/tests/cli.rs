@@ -1,0 +1,211 @@
+//! The built binary, as a user calls it: exit statuses, what goes to stdout, files that are written whole or not at all.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn tnc(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tnc")).current_dir(dir).args(args).env_remove("NO_COLOR").output().unwrap()
+}
+
+fn ok(dir: &Path, args: &[&str]) -> String {
+    let out = tnc(dir, args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Status and stderr of a call that must fail and must say nothing on stdout.
+fn fails(dir: &Path, args: &[&str]) -> (i32, String) {
+    let out = tnc(dir, args);
+    assert!(!out.status.success(), "{args:?} did not fail");
+    assert!(out.stdout.is_empty(), "{args:?} wrote to stdout: {}", String::from_utf8_lossy(&out.stdout));
+    (out.status.code().unwrap(), String::from_utf8(out.stderr).unwrap())
+}
+
+const LAYER: &str = "/// A small layer.\n\
+    network layer(n: int = 3) {\n\
+    \x20   dtype f64\n\
+    \x20   index b: dyn(2), i: n, o: 2\n\
+    \x20   input x[b, i]\n\
+    \x20   param w[o, i]\n\
+    \x20   output y[b, o] = w[o, i] * x[b, i]\n\
+    }\n";
+
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("layer.tn"), LAYER).unwrap();
+    dir
+}
+
+const MATMUL: [&str; 5] = ["plan", "--einsum", "ab,bc->ac", "--sizes", "a=2,b=3,c=4"];
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn an_einsum_needs_no_file() {
+    let dir = folder();
+    let text = ok(dir.path(), &[&MATMUL[..], &["--format", "json"]].concat());
+    let plan = json(&text);
+    assert_eq!(plan["path"], serde_json::json!([[0, 1]]));
+    assert!((plan["log10_macs"].as_f64().unwrap() - 24f64.log10()).abs() < 1e-9);
+    assert_eq!(plan["optimal"], true);
+    assert_eq!(plan["peak_bytes"].as_u64(), Some(4 * (6 + 12 + 8)));
+    assert!(ok(dir.path(), &MATMUL).contains("out"));
+}
+
+#[test]
+fn exit_statuses() {
+    let dir = folder();
+    let at = dir.path();
+    assert_eq!(fails(at, &["plan"]).0, 2);
+    assert_eq!(fails(at, &["plan", "layer.tn", "--memory", "lots"]).0, 2);
+    assert_eq!(fails(at, &["plan", "missing.tn"]).0, 4);
+    std::fs::write(at.join("bad.tn"), "network n { output z[] = q[] }\n").unwrap();
+    let (status, stderr) = fails(at, &["plan", "bad.tn"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("bad.tn:1:"), "{stderr}");
+    let (status, stderr) = fails(at, &[&MATMUL[..], &["--memory", "10"]].concat());
+    assert_eq!(status, 3);
+    assert!(stderr.contains("smallest peak found is `104` bytes"), "{stderr}");
+    assert_eq!(fails(at, &["plan", "layer.tn", "-o", "no/such/folder/p.ron"]).0, 4);
+    assert_eq!(fails(at, &["explain", "TN9999"]).0, 2);
+}
+
+#[test]
+fn a_failed_command_leaves_no_file_and_keeps_the_old_one() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::write(at.join("p.ron"), "old").unwrap();
+    fails(at, &["plan", "layer.tn", "--memory", "1", "-o", "p.ron"]);
+    assert_eq!(std::fs::read_to_string(at.join("p.ron")).unwrap(), "old");
+    fails(at, &["run", "layer.tn", "-o", "out.npz"]);
+    let names: Vec<_> = std::fs::read_dir(at).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn init_run_and_a_plan_file() {
+    let dir = folder();
+    let at = dir.path();
+    assert_eq!(ok(at, &["init", "layer.tn", "-o", "w.safetensors", "--seed", "5"]), "");
+    let first = std::fs::read(at.join("w.safetensors")).unwrap();
+    ok(at, &["init", "layer.tn", "-o", "again.safetensors", "--seed", "5"]);
+    assert_eq!(first, std::fs::read(at.join("again.safetensors")).unwrap());
+    let x = tn_driver::data::DataArray {
+        shape: vec![4, 3],
+        elements: tn_driver::data::Elements::F64((0..12).map(f64::from).collect()),
+    };
+    std::fs::write(at.join("x.npy"), tn_driver::data::write_npy(&x)).unwrap();
+    let (status, stderr) = fails(at, &["run", "layer.tn", "--data", "x=x.npy", "-o", "y.npz"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("tnc init"), "{stderr}");
+    let data = ["--data", "w.safetensors", "--data", "x=x.npy"];
+    assert_eq!(ok(at, &[&["run", "layer.tn", "-o", "y.npz"][..], &data].concat()), "");
+    ok(at, &["plan", "layer.tn", "-o", "p.ron"]);
+    ok(at, &[&["run", "p.ron", "-o", "z.npz"][..], &data].concat());
+    assert_eq!(std::fs::read(at.join("y.npz")).unwrap(), std::fs::read(at.join("z.npz")).unwrap());
+    let y = tn_driver::data::read_arrays(&at.join("y.npz")).unwrap();
+    let w = &tn_driver::data::read_arrays(&at.join("w.safetensors")).unwrap()[0].1;
+    assert_eq!((y[0].0.as_str(), &y[0].1.shape[..]), ("y", &[4, 2][..]));
+    let (w, x, y) = (w.elements.to_complex(), x.elements.to_complex(), y[0].1.elements.to_complex());
+    for b in 0..4 {
+        for o in 0..2 {
+            let want: f64 = (0..3).map(|i| (w[o * 3 + i] * x[b * 3 + i]).re).sum();
+            assert!((y[b * 2 + o].re - want).abs() < 1e-12);
+        }
+    }
+    let (status, stderr) = fails(at, &[&["run", "p.ron", "--grad", "-o", "g.npz"][..], &data].concat());
+    assert_eq!(status, 1);
+    assert!(stderr.contains("tnc plan --grad"), "{stderr}");
+}
+
+#[test]
+fn diagnostics_as_json_are_the_result() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::write(at.join("bad.tn"), "network n { index i: 2\n param a[i]\n output z[] = a[i] * b[i] }\n").unwrap();
+    let out = tnc(at, &["check", "bad.tn", "--format", "json"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(out.stderr.is_empty());
+    let found = json(std::str::from_utf8(&out.stdout).unwrap());
+    assert!(!found.as_array().unwrap().is_empty());
+    assert_eq!(json(&ok(at, &["check", "layer.tn", "--format", "json"])), serde_json::json!([]));
+    let text = ok(at, &["check", "layer.tn"]);
+    for part in ["network layer", "parameters: 6 (48 B)", "[b, 3]", "regions: 1"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn formatting_is_checked_and_done() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::write(at.join("ugly.tn"), "network   n{index i:2\nparam a[i]\noutput z[]=a[i]*a[i]}").unwrap();
+    let (status, stderr) = fails(at, &["fmt", "--check", "ugly.tn"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("ugly.tn"));
+    ok(at, &["fmt", "ugly.tn"]);
+    ok(at, &["fmt", "--check", "ugly.tn"]);
+}
+
+#[test]
+fn drawings() {
+    let dir = folder();
+    let at = dir.path();
+    let svg = ok(at, &["draw", "layer.tn"]);
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    assert!(ok(at, &["draw", "layer.tn", "--format", "dot"]).starts_with("graph"));
+    ok(at, &["draw", "layer.tn", "--tree", "-o", "tree.svg"]);
+    assert!(std::fs::read_to_string(at.join("tree.svg")).unwrap().contains("1 contractions"));
+    ok(at, &["plan", "layer.tn", "-o", "p.ron"]);
+    assert!(ok(at, &["draw", "p.ron"]).contains("w"));
+}
+
+#[test]
+fn scaling_and_sweeps() {
+    let dir = folder();
+    let at = dir.path();
+    assert!(ok(at, &["plan", "layer.tn", "--scaling", "n"]).contains("O(n)"));
+    let rows = json(&ok(at, &["plan", "layer.tn", "--sweep", "n=2..5", "--format", "json"]));
+    let values: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|r| r["value"].as_i64().unwrap()).collect();
+    assert_eq!(values, [2, 3, 4]);
+    assert_eq!(fails(at, &["plan", "layer.tn", "--scaling", "q"]).0, 1);
+}
+
+#[test]
+fn emitted_files_and_their_folder() {
+    let dir = folder();
+    let at = dir.path();
+    assert_eq!(ok(at, &["emit", "layer.tn", "--target", "rust", "--grad", "-o", "out"]), "");
+    let text = std::fs::read_to_string(at.join("out/layer.rs")).unwrap();
+    assert!(text.contains("pub fn forward") && text.contains("pub fn vjp"));
+    ok(at, &["emit", "layer.tn", "--target", "cuda", "-o", "out"]);
+    assert!(std::fs::read_dir(at.join("out")).unwrap().count() >= 2);
+}
+
+#[test]
+fn colours_on_request_only() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::write(at.join("bad.tn"), "network n { output z[] = q[] }\n").unwrap();
+    assert!(!fails(at, &["plan", "bad.tn"]).1.contains('\x1b'));
+    assert!(fails(at, &["plan", "bad.tn", "--color", "always"]).1.contains('\x1b'));
+}
+
+#[test]
+fn the_same_bytes_at_any_number_of_threads() {
+    let dir = folder();
+    let at = dir.path();
+    let one = ok(at, &["plan", "layer.tn", "--format", "ron", "--threads", "1", "--no-cache"]);
+    assert_eq!(one, ok(at, &["plan", "layer.tn", "--format", "ron", "--threads", "3", "--no-cache"]));
+}
+
+#[test]
+fn gradients_are_checked() {
+    let dir = folder();
+    let text = ok(dir.path(), &["grad-check", "layer.tn", "--format", "json"]);
+    let report = json(&text);
+    assert!(report["worst"].as_f64().unwrap() < 1e-7, "{text}");
+    assert_eq!(report["leaves"].as_array().unwrap().len(), 2);
+}
