@@ -6,6 +6,8 @@ pub mod interpret;
 pub mod ir;
 pub mod schedule;
 pub mod serial;
+pub mod verify;
 
 pub use schedule::{PlanMeta, SavePolicy, ScheduleOptions, plan};
 pub use serial::{from_ron, to_ron};
+pub use verify::{PlanError, VerifiedPlan, verify};

@@ -9,7 +9,7 @@ use tn_ir::Complex64;
 use tn_ir::dag::{Dag, RootKind};
 use tn_plan::interpret::interpret;
 use tn_plan::ir::*;
-use tn_plan::{PlanMeta, SavePolicy, ScheduleOptions, plan};
+use tn_plan::{PlanMeta, SavePolicy, ScheduleOptions, plan, verify};
 
 const KINDS: [EntryKind; 3] = [EntryKind::Forward, EntryKind::ForwardSaving, EntryKind::Vjp];
 
@@ -58,6 +58,9 @@ proptest! {
                 let options = ScheduleOptions { save, in_place, ..ScheduleOptions::default() };
                 let meta = PlanMeta::default();
                 let plan = plan(&dag, leaves.clone(), outputs.clone(), meta, &KINDS, &options);
+                if let Err(e) = verify(&plan, &dag) {
+                    return Err(TestCaseError::fail(format!("{e:#?}\n{:#?}\n{:#?}", dag, plan.entries)));
+                }
                 for size in [1, 4, 5] {
                     if let Err(e) = check(&dag, &plan, size) {
                         return Err(TestCaseError::fail(format!("{e}\n{:#?}", plan.entries)));

@@ -520,8 +520,12 @@ pub fn random_dag(seed: u64) -> (Dag, Vec<LeafInfo>, Vec<OutputInfo>) {
         if i == 1 && b.random.below(2) == 0 {
             b.nest();
         }
+        // Any value may play the gradient of a leaf of its shape.
         let node = *b.pool.last().unwrap();
-        b.dag.roots.push(Root { name: format!("grad.w{i}"), kind: RootKind::Grad, node, source: i });
+        let source = b.leaves.len() as u32;
+        let like = LeafInfo { name: format!("v{i}"), dims: b.dag.dims(node).to_vec(), ..b.leaves[0].clone() };
+        b.leaves.push(like);
+        b.dag.roots.push(Root { name: format!("grad.v{i}"), kind: RootKind::Grad, node, source });
     }
     let outputs = b.dag.roots.iter().filter(|r| r.kind == RootKind::Output);
     let outputs = outputs
