@@ -81,7 +81,8 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
                 *best = c;
             }
             // a limit on the peak is not part of the exact search: then the optimum found must obey it
-            score.excess <= best.score.excess && !best.score.better(&score)
+            score.excess <= best.score.excess
+                && score.value <= best.score.value + 1e-9 * score.value.abs().max(1.0)
         }
     }
 }
