@@ -17,6 +17,7 @@ use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::size::SymbolId;
 use tn_order::{Network, Outcome};
+use tn_plan::cost::Machine;
 use tn_plan::ir::RegionPlan;
 use tn_plan::verify::VerifiedPlan;
 
@@ -59,6 +60,8 @@ pub struct Compiled {
     pub region_plans: Vec<RegionPlan>,
     /// Dag and plan.
     pub built: Option<Built>,
+    /// What times were modelled with.
+    pub machine: Machine,
     /// What the search says of itself.
     pub facts: SearchFacts,
 }
@@ -88,8 +91,8 @@ impl Compiled {
     /// The report for people.
     pub fn report(&self) -> String {
         match &self.built {
-            Some(b) => crate::plan_file::report(&b.plan),
-            None => crate::plan_file::trees_report(&self.prepared.program.name, &self.region_plans),
+            Some(b) => crate::report::report(&b.plan, &self.machine),
+            None => crate::report::trees_report(&self.prepared.program.name, &self.region_plans),
         }
     }
 }
@@ -183,6 +186,7 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 /// # Errors
 /// As for [`compile`].
 pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
+    let machine = crate::machine::load(options.machine.as_deref())?;
     let networks = prepared.networks();
     let mut outcomes = Vec::with_capacity(networks.len());
     for (region, net) in prepared.regions.iter().zip(&networks) {
@@ -190,13 +194,12 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     }
     let too_large = outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS);
     let (outcomes, built) = match options.memory {
-        Some(limit) => {
-            let (o, b) = crate::memory::within(&prepared, &networks, outcomes, options, limit, began)?;
+        Some(_) => {
+            let (o, b) = crate::memory::within(&prepared, &networks, outcomes, options, &machine, began)?;
             (o, Some(b))
         }
         None if too_large => (outcomes, None),
         None => {
-            let machine = crate::machine::load(options.machine.as_deref())?;
             let dag = stages::dag(&prepared, &outcomes, options)?;
             let save = SavePolicy::SaveAll;
             let plan = stages::schedule(&prepared, &networks, &outcomes, &dag, options, &machine, save)?;
@@ -208,7 +211,7 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
     let facts =
         SearchFacts { seconds: began.elapsed().as_secs_f64(), seed: options.seed, cached: false, shared };
-    Ok(Compiled { prepared, outcomes, region_plans, built, facts })
+    Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
 }
 
 /// The records of all regions.

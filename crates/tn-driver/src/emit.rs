@@ -24,7 +24,7 @@ pub fn emit(plan: &Plan, emission: Emission) -> Result<Vec<(String, String)>, Er
     let files = match emission {
         Emission::Rust { runtime_crate } => {
             let runtime = if runtime_crate { Runtime::Crate } else { Runtime::Embedded };
-            emit_rust(plan, &RustOptions { runtime, ..RustOptions::default() })
+            emit_rust(plan, &RustOptions { runtime, ..RustOptions::default() }).map(|f| vec![f])
         }
         Emission::Cuda => emit_cuda(plan, &CudaOptions::default()),
     };

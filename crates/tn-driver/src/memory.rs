@@ -90,7 +90,7 @@ fn less_saved(plan: &Plan, peak: u128, limit: u128) -> Vec<SavePolicy> {
     keep.chain([SavePolicy::Recompute]).collect()
 }
 
-/// A plan whose allocated peak is at most `limit` bytes.
+/// A plan whose allocated peak is at most `options.memory` bytes.
 ///
 /// # Errors
 /// [`Error::Infeasible`] with the smallest peak found; whatever a stage says.
@@ -99,12 +99,12 @@ pub fn within(
     networks: &[Network],
     first: Vec<Outcome>,
     options: &Options,
-    limit: u64,
+    machine: &Machine,
     began: Instant,
 ) -> Result<(Vec<Outcome>, Built), Error> {
-    let machine = crate::machine::load(options.machine.as_deref())?;
+    let limit = options.memory.unwrap_or(u64::MAX);
     let mut search =
-        Search { prepared, networks, options, machine, limit: limit as u128, best: None, smallest: None };
+        Search { prepared, networks, options, machine: machine.clone(), limit: limit as u128, best: None, smallest: None };
     let mut outcomes = first;
     search.attempt(&outcomes)?;
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };

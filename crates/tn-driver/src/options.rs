@@ -111,6 +111,7 @@ impl Options {
             jvp,
             wrt,
             threads: _,
+            cache: _,
         } = self;
         format!(
             "{network:?} {set:?} {dtype:?} {memory:?} {max_size:?} {max_time:?} {trials:?} {seed} {minimize:?} {machine:?} {grad} {jvp} {wrt:?}"

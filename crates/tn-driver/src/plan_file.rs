@@ -2,11 +2,8 @@
 
 use crate::error::Error;
 use crate::options::Options;
-use crate::table::Table;
-use crate::values::show_log10;
-use std::fmt::Write;
 use std::path::Path;
-use tn_plan::ir::{EntryKind, Plan, RegionPlan};
+use tn_plan::ir::{EntryKind, Plan};
 use tn_plan::verify::VerifiedPlan;
 
 /// Reads and verifies a plan file.
@@ -56,27 +53,6 @@ pub fn has_entries(plan: &Plan, options: &Options) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The report on a plan that is too large to allocate: its trees.
-pub fn trees_report(name: &str, regions: &[RegionPlan]) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "plan of {name}: too large to allocate, the trees alone");
-    let mut table = Table::new(["region", "tensors", "multiply-adds", "naive", "log2 largest", "log2 peak", "optimal"]);
-    for r in regions {
-        table.row([
-            r.name.clone(),
-            r.inputs.len().to_string(),
-            show_log10(r.log10_macs),
-            show_log10(r.log10_macs_naive),
-            format!("{:.2}", r.log2_max_size),
-            format!("{:.2}", r.log2_peak),
-            if r.optimal { "proven" } else { "" }.to_owned(),
-        ]);
-    }
-    out.push_str(&table.render());
-    out.push_str("help: `--memory` or `--max-size` slices indices until a plan fits\n");
-    out
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use num_complex::Complex64;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
+use tn_dsl::elab::{einsum, instance_json};
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};

@@ -6,7 +6,8 @@ use crate::{Talk, out};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tn_driver::values::show_bytes;
-use tn_driver::{Error, check, live, memory};
+use tn_driver::{Error, check, live};
+use tn_plan::cost::declared_max;
 use tn_dsl::diag::{Code, did_you_mean};
 use tn_plan::ir::{Plan, RegionPlan};
 
@@ -89,7 +90,7 @@ fn worst_moment(out: &mut String, plan: &Plan) {
         show_bytes(plan.summary.workspace_bytes),
         show_bytes(plan.summary.saved_bytes)
     );
-    for (name, bytes) in live::live_at_worst(plan, &|s| memory::worst_size(plan, s)) {
+    for (name, bytes) in live::live_at_worst(plan, &|s| declared_max(plan, s)) {
         let _ = writeln!(out, "  {:>12}  {name}", show_bytes(bytes));
     }
 }

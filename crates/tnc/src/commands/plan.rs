@@ -64,6 +64,6 @@ fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
             let facts = SearchFacts { seed: p.summary.seed, ..SearchFacts::default() };
             out::json(&plan_json(&p.name, &p.regions, Some(&p.summary), facts))
         }
-        (Planned::File(p), Format::Text) => tn_driver::report(p).into_bytes(),
+        (Planned::File(p), Format::Text) => tn_driver::report::report(p, &tn_driver::machine::load(a.search.machine.as_deref())?).into_bytes(),
     })
 }
