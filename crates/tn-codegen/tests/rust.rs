@@ -3,11 +3,13 @@
 #[path = "common/cases.rs"]
 mod cases;
 mod common;
+#[path = "common/tools.rs"]
+mod tools;
 
 use cases::Case;
 use common::*;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use tn_codegen::{RustOptions, emit_rust};
 use tn_ir::Complex64;
@@ -16,27 +18,7 @@ use tn_ir::size::{Poly, SymbolId};
 use tn_kernel::module::{Family, family_name};
 use tn_kernel::{Module, Target, lower_plan};
 use tn_plan::ir::*;
-
-fn folder(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&dir).unwrap();
-    dir
-}
-
-fn rustc() -> Command {
-    Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()))
-}
-
-fn run(mut c: Command) -> String {
-    let out = c.output().unwrap();
-    assert!(
-        out.status.success(),
-        "{c:?}\n{}\n{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
+use tools::*;
 
 /// What the generated main needs around the modules.
 const MAIN: &str = r#"
@@ -59,17 +41,6 @@ fn compare(name: &str, got: &[f64], want: &[f64], tolerance: f64) {
     }
 }
 "#;
-
-fn write_numbers(dir: &Path, name: &str, values: &[Complex64], dtype: DType) {
-    let mut bytes = Vec::new();
-    for v in values {
-        bytes.extend(v.re.to_le_bytes());
-        if dtype.is_complex() {
-            bytes.extend(v.im.to_le_bytes());
-        }
-    }
-    std::fs::write(dir.join(name), bytes).unwrap();
-}
 
 /// Rust expressions for one case's arrays.
 struct Caller<'a> {

@@ -157,6 +157,121 @@ impl core::ops::Div for Cx {
 }
 "#;
 
+/// A function: its name, the functions that it calls, its text (`Real`, `Cx` as in [`COMPLEX`]).
+type Function = (&'static str, &'static [&'static str], &'static str);
+
+/// Functions of complex numbers, from those of their parts.
+const COMPLEX_FUNCTIONS: &[Function] = &[
+    ("c_abs", &["hypot"], "fn c_abs(a: Cx) -> Real { hypot(a.re, a.im) }"),
+    (
+        "c_exp",
+        &["exp", "sin", "cos"],
+        "fn c_exp(a: Cx) -> Cx {
+            let size = exp(a.re);
+            Cx::new(size * cos(a.im), size * sin(a.im))
+        }",
+    ),
+    (
+        "c_ln",
+        &["ln", "hypot", "atan2"],
+        "fn c_ln(a: Cx) -> Cx { Cx::new(ln(hypot(a.re, a.im)), atan2(a.im, a.re)) }",
+    ),
+    (
+        "c_sin",
+        &["sin", "cos", "sinh", "cosh"],
+        "fn c_sin(a: Cx) -> Cx { Cx::new(sin(a.re) * cosh(a.im), cos(a.re) * sinh(a.im)) }",
+    ),
+    (
+        "c_cos",
+        &["sin", "cos", "sinh", "cosh"],
+        "fn c_cos(a: Cx) -> Cx { Cx::new(cos(a.re) * cosh(a.im), -(sin(a.re) * sinh(a.im))) }",
+    ),
+    (
+        "c_sqrt",
+        &["sqrt", "hypot"],
+        "fn c_sqrt(a: Cx) -> Cx {
+            let large = sqrt((hypot(a.re, a.im) + if a.re < 0.0 { -a.re } else { a.re }) / 2.0);
+            if large == 0.0 {
+                return Cx::new(0.0, a.im);
+            }
+            let small = (if a.im < 0.0 { -a.im } else { a.im }) / (2.0 * large);
+            let (re, im) = if a.re >= 0.0 { (large, small) } else { (small, large) };
+            Cx::new(re, if a.im < 0.0 { -im } else { im })
+        }",
+    ),
+    (
+        "c_pow",
+        &["c_exp", "c_ln", "pow"],
+        "fn c_pow(a: Cx, b: Cx) -> Cx {
+            if a == Cx::new(0.0, 0.0) {
+                return Cx::new(if b == Cx::new(0.0, 0.0) { 1.0 } else { 0.0 }, 0.0);
+            }
+            if a.im == 0.0 && b.im == 0.0 && a.re > 0.0 {
+                return Cx::new(pow(a.re, b.re), 0.0);
+            }
+            c_exp(b * c_ln(a))
+        }",
+    ),
+];
+
+/// Functions of real numbers.
+const REAL_FUNCTIONS: &[Function] = &[
+    ("exp", &[], "fn exp(a: Real) -> Real { a.exp() }"),
+    ("ln", &[], "fn ln(a: Real) -> Real { a.ln() }"),
+    ("sin", &[], "fn sin(a: Real) -> Real { a.sin() }"),
+    ("cos", &[], "fn cos(a: Real) -> Real { a.cos() }"),
+    ("sinh", &[], "fn sinh(a: Real) -> Real { a.sinh() }"),
+    ("cosh", &[], "fn cosh(a: Real) -> Real { a.cosh() }"),
+    ("sqrt", &[], "fn sqrt(a: Real) -> Real { a.sqrt() }"),
+    ("tanh", &[], "fn tanh(a: Real) -> Real { a.tanh() }"),
+    ("hypot", &[], "fn hypot(a: Real, b: Real) -> Real { a.hypot(b) }"),
+    ("atan2", &[], "fn atan2(a: Real, b: Real) -> Real { a.atan2(b) }"),
+    ("pow", &[], "fn pow(a: Real, b: Real) -> Real { a.powf(b) }"),
+    (
+        "erf",
+        &[],
+        "fn erf(a: Real) -> Real {
+            let (x, z) = (a as f64, (a as f64).abs());
+            if z.is_nan() {
+                return a;
+            }
+            let value = if z < 2.5 {
+                let (mut term, mut sum, mut n) = (z, z, 0.0);
+                while term > sum * 1e-18 {
+                    n += 1.0;
+                    term *= 2.0 * z * z / (2.0 * n + 1.0);
+                    sum += term;
+                }
+                core::f64::consts::FRAC_2_SQRT_PI * (-z * z).exp() * sum
+            } else if z < 6.0 {
+                let mut fraction = z;
+                for k in (1..=60).rev() {
+                    fraction = z + 0.5 * k as f64 / fraction;
+                }
+                1.0 - (-z * z).exp() / (fraction * core::f64::consts::PI.sqrt())
+            } else {
+                1.0
+            };
+            value.copysign(x) as Real
+        }",
+    ),
+];
+
+/// The functions that are wanted and those that they call, each once, in a fixed order.
+fn functions(wanted: &BTreeSet<&'static str>) -> Vec<(&'static str, &'static str)> {
+    let all: Vec<&Function> = COMPLEX_FUNCTIONS.iter().chain(REAL_FUNCTIONS).collect();
+    let mut need: BTreeSet<&str> = wanted.clone();
+    loop {
+        let before = need.len();
+        let called: Vec<&str> = all.iter().filter(|f| need.contains(f.0)).flat_map(|f| f.1.iter().copied()).collect();
+        need.extend(called);
+        if need.len() == before {
+            break;
+        }
+    }
+    all.iter().filter(|f| need.contains(f.0)).map(|f| (f.0, f.2)).collect()
+}
+
 /// Replaces whole words.
 fn replace_words(text: &str, words: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -185,8 +300,13 @@ pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names, runtime: Runtime)
             out.push_str(text);
         }
     }
+    let words = [("Cx", names.elem), ("Real", names.real)];
     if names.elem != names.real {
-        out.push_str(&replace_words(COMPLEX, &[("Cx", names.elem), ("Real", names.real)]));
+        out.push_str(&replace_words(COMPLEX, &words));
+    }
+    for (_, text) in functions(&wanted.functions) {
+        out.push_str("#[allow(clippy::all)]\n#[inline]\n");
+        out.push_str(&replace_words(text, &words));
     }
     let _ = runtime;
     Ok(out)

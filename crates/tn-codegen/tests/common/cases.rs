@@ -237,9 +237,9 @@ pub fn all() -> Vec<Case> {
     for (d, n) in [(F32, "f32"), (F64, "f64"), (C64, "c64"), (C128, "c128")] {
         out.push(layer(&format!("layer_{n}"), d));
         out.push(sliced(&format!("sliced_{n}"), d));
-        if !d.is_complex() { out.push(odd_ones(&format!("odd_{n}"), d)); }
+        out.push(odd_ones(&format!("odd_{n}"), d));
         out.push(chain(&format!("chain_{n}"), d, 12));
-        //out.push(functions(&format!("functions_{n}"), d));
+        out.push(functions(&format!("functions_{n}"), d));
     }
     out.push(chain("chain_odd_f64", F64, 31));
     out
