@@ -16,6 +16,13 @@ impl<'a> Clock<'a> {
         Self { start: Instant::now(), end: opts.max_time, opts }
     }
 
+    /// Keeps some seconds for what follows the search: the time is over that much earlier.
+    pub fn reserve(&mut self, seconds: f64) {
+        if let Some(e) = self.end {
+            self.end = Some(e.saturating_sub(Duration::from_secs_f64(seconds.max(0.0))));
+        }
+    }
+
     /// Seconds since the start.
     pub fn elapsed(&self) -> f64 {
         self.start.elapsed().as_secs_f64()

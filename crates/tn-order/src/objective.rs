@@ -74,12 +74,6 @@ pub(crate) struct Limits {
     pub resident_extra: Vec<f64>,
 }
 
-impl Limits {
-    pub fn any(&self) -> bool {
-        self.size.is_some() || self.peak.is_some()
-    }
-}
-
 /// Everything the search wants to know of a tree with slices.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {

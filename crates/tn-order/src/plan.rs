@@ -27,7 +27,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     let model = Model::new(net);
     let simple = simplify(&model);
     let limits = limits(net, &model, opts);
-    let search = Search { model, simple, kind: opts.minimize, limits, opts, clock };
+    let mut search = Search { model, simple, kind: opts.minimize, limits, opts, clock };
     let n = search.model.n();
     let start = opts.start.as_ref().filter(|t| t.check(net).is_ok());
     let mut best = match start {
@@ -39,6 +39,9 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
         None => search.greedy_start(0),
     };
+    // looking at a tree of a large network takes a while, also for the last time
+    let unit = search.clock.elapsed();
+    search.clock.reserve(0.5 * unit);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
     if (3..=EXACT_TENSORS).contains(&n) {
@@ -48,7 +51,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     if !optimal && n >= 3 {
-        time_limited = run(&search, &mut best);
+        time_limited = run(&search, &mut best, unit);
     }
     finish(net, &search, best, optimal, time_limited)
 }

@@ -13,7 +13,7 @@ use crate::rng::Rng;
 use crate::simplify::Simplified;
 use crate::slice::slice;
 use crate::sub::Sub;
-use crate::sweep::{Rule, chain, flow, peripheral, sweep};
+use crate::sweep::{Rule, by_height, chain, chain_cost, climb, flow, peripheral, sweep};
 use crate::{Minimize, Options, Report};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +26,8 @@ const WINDOW: usize = 320;
 const JOBS: u64 = 4;
 /// The trees kept to start again from.
 const ELITE: usize = 6;
+/// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
+const STILL: u32 = 4;
 /// Trials where neither a number nor a time is given.
 const TRIALS: u32 = 48;
 
@@ -77,34 +79,33 @@ impl Search<'_> {
         self.rate_core(greedy(&self.simple.model, taste, &mut rng), &[])
     }
 
-    /// The path of start `i`: greedy trees, sweeps and linear orders in turn.
-    fn start_path(&self, i: u64) -> Vec<(u32, u32)> {
+    /// The path of start `i` over the simplified model and log2 of its multiply-adds: greedy trees, sweeps and linear
+    /// orders in turn.
+    fn start(&self, i: u64) -> (f64, Vec<(u32, u32)>) {
         let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
         let m = &self.simple.model;
         let (kind, turn) = (i % 8, i / 8);
         let from = if turn == 0 { 0 } else { rng.below(m.n()) };
         let far = || peripheral(m, from);
         let noise = if turn < 3 { 0.0 } else { 0.05 };
-        match kind {
-            0 => sweep(m, Rule::Latest, far(), noise, &mut rng),
-            2 => chain(m, &flow(m, far(), 400 << turn.min(3))),
-            4 if turn == 0 => chain(m, &(0..m.n() as u32).collect::<Vec<_>>()),
-            4 => chain(m, &flow(m, far(), 20)),
+        // enough averaging to flatten the front, within a few million operations
+        let legs: usize = m.legs.iter().map(Vec::len).sum();
+        let rounds = (20_000_000 / legs.max(1)).clamp(40, 3000);
+        let order = match kind {
+            0 => climb(m, &flow(m, far(), rounds), [1.0, 0.3, 3.0, 0.1][(turn % 4) as usize]),
+            1 => sweep(m, Rule::Latest, far(), noise, &mut rng),
+            3 => by_height(&flow(m, far(), rounds)),
+            4 if turn == 0 => (0..m.n() as u32).collect(),
+            4 => climb(m, &flow(m, far(), rounds / 10), [1.0, 3.0, 0.3][(turn % 3) as usize]),
             5 => sweep(m, Rule::Breadth, far(), noise, &mut rng),
             6 => sweep(m, Rule::Boundary, far(), noise, &mut rng),
             _ => {
                 let taste = Taste::draw(&mut rng, i + 1);
-                greedy(m, taste, &mut rng)
+                let path = greedy(m, taste, &mut rng);
+                return (figures(m, &path, &[], Minimize::Macs, &Limits::default()).score.value, path);
             }
-        }
-    }
-
-    /// Start `i`, rated without slices.
-    fn start(&self, i: u64) -> Candidate {
-        let core = self.start_path(i);
-        let path = self.simple.lift(&core, self.model.n());
-        let f = figures(&self.model, &path, &[], self.kind, &self.limits);
-        Candidate { path, core, sliced: Vec::new(), score: f.score, max_size: f.max_size }
+        };
+        (chain_cost(m, &order), chain(m, &order))
     }
 
     /// A short annealing of a small network, to give the exact search a tight bound.
@@ -205,8 +206,8 @@ impl Elite {
     }
 }
 
-/// Improves `best` within the budget. Returns whether the clock or the stop flag ended the search.
-pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
+/// Improves `best` within the budget; `unit` is the time (seconds) that one greedy tree took. Returns whether the clock or the stop flag ended the search.
+pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool {
     let m = &search.simple.model;
     if m.n() < 3 {
         let c = search.greedy_start(0);
@@ -217,7 +218,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     }
     let threads = search.opts.threads.max(1);
     let timed = search.opts.max_time.is_some();
-    let total = search.opts.max_time.map_or(f64::INFINITY, |t| t.as_secs_f64());
+    let total = search.clock.left().map_or(f64::INFINITY, |l| l + search.clock.elapsed());
     let mut elite = Elite { pool: Vec::new() };
     let take = |c: Candidate, best: &mut Candidate, elite: &mut Elite| {
         if c.score.better(&best.score) {
@@ -230,22 +231,31 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let trials = u64::from(search.opts.trials.unwrap_or(if timed { u32::MAX } else { TRIALS }));
     let rounds = if m.n() > 30_000 { 1 } else { 4 };
     let mut started = 0u64;
-    let mut pool: Vec<Candidate> = Vec::new();
+    let mut pool: Vec<(f64, Vec<(u32, u32)>)> = Vec::new();
     for round in 0..rounds {
         if started >= trials || search.clock.over() || (round > 0 && search.clock.elapsed() > 0.1 * total) {
             break;
         }
-        let made = parallel(threads, 8, |k| (!search.clock.over()).then(|| search.start(started + k as u64)));
+        // with a time limit, no more starts than a third of what is left allows
+        let afford = search.clock.left().map_or(8.0, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
+        let count = (afford as usize).min(8);
+        let made =
+            parallel(threads, count, |k| (!search.clock.over()).then(|| search.start(started + k as u64)));
         pool.extend(made.into_iter().flatten());
-        pool.sort_by(|a, b| a.score.second.total_cmp(&b.score.second));
+        pool.sort_by(|a, b| a.0.total_cmp(&b.0));
         pool.truncate(ELITE);
         started += 8;
+        if count < 8 {
+            break;
+        }
     }
     elite.offer(best.clone());
-    let rated = parallel(threads, pool.len(), |k| {
-        let c = &pool[k];
-        if search.limits.any() { search.rate_core(c.core.clone(), &[]) } else { c.clone() }
-    });
+    // hopeless trees can be slow to look at: their tensors have as many legs as their cost has digits
+    let bar = pool.first().map_or(0.0, |p| p.0.min(best.score.second)) * 1.5 + 10.0;
+    pool.retain(|p| p.0 <= bar);
+    let afford = search.clock.left().map_or(ELITE as f64, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
+    pool.truncate(afford.max(0.0) as usize);
+    let rated = parallel(threads, pool.len(), |k| search.rate_core(pool[k].1.clone(), &[]));
     for c in rated {
         take(c, best, &mut elite);
     }
@@ -257,8 +267,13 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let mut jobs = 0u64;
     let mut round = 0u64;
     let begin = search.clock.elapsed();
+    let mut still = 0;
     while jobs < trials {
-        if search.clock.over() {
+        if still >= STILL && search.opts.trials.is_none() && !timed {
+            break;
+        }
+        let before = best.score;
+        if search.clock.over() || (timed && sub.is_none() && search.clock.left().is_some_and(|l| l < unit)) {
             return true;
         }
         let now = search.clock.elapsed();
@@ -274,11 +289,12 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
             Some(sub) => parallel(threads, count as usize, |k| {
                 job(search, sub, &starts, &elite, best, jobs + k as u64, round, until)
             }),
-            None => vec![windows(search, &elite, best, round, until, threads)],
+            None => vec![windows(search, &starts, &elite, best, round, until, threads)],
         };
         for c in results {
             take(c, best, &mut elite);
         }
+        still = if best.score.better(&before) { 0 } else { still + 1 };
         jobs += count;
         round += 1;
     }
@@ -316,6 +332,7 @@ fn job(
 /// Improves windows of a large tree: rounds of disjoint windows, annealed in parallel and put back.
 fn windows(
     search: &Search<'_>,
+    starts: &[Candidate],
     elite: &Elite,
     best: &Candidate,
     round: u64,
@@ -323,7 +340,10 @@ fn windows(
     threads: usize,
 ) -> Candidate {
     let m = &search.simple.model;
-    let from = &elite.pool[0];
+    // the first rounds try the best starts, the others go on with the best tree
+    let first =
+        starts.get(round as usize).filter(|c| round < 3 && c.score.second < 1.3 * starts[0].score.second);
+    let from = first.unwrap_or(&elite.pool[0]);
     let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
     let frame = search.frame(best, &from.sliced, round);
     let mut forest = Forest::new(m, &from.core, search.kind, &from.sliced);

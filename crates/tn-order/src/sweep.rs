@@ -1,6 +1,7 @@
 //! Linear orders: absorb one tensor after the other into a growing boundary, always the one that leaves the smallest
 //! boundary. On lattices, circuits, decoders and chains this finds the sweep that pairwise greedy search misses.
 
+use crate::cost::LogSum;
 use crate::model::Model;
 use crate::rng::Rng;
 use std::cmp::Reverse;
@@ -17,10 +18,10 @@ pub(crate) enum Rule {
     Breadth,
 }
 
-/// Contracts along a sweep that starts at `start` (a term); components follow one after the other.
-pub(crate) fn sweep(model: &Model, rule: Rule, start: usize, noise: f64, rng: &mut Rng) -> Vec<(u32, u32)> {
-    let order = sweep_order(model, rule, start, noise, rng);
-    chain(model, &order)
+/// The order of a sweep that starts at `start` (a term); components follow one after the other.
+pub(crate) fn sweep(model: &Model, rule: Rule, start: usize, noise: f64, rng: &mut Rng) -> Vec<u32> {
+    let seeds: Vec<usize> = std::iter::once(start).chain(0..model.n()).collect();
+    sweep_from(model, rule, &seeds, &[], noise, rng).into_iter().map(|x| x.0).collect()
 }
 
 /// A term at the far end of the component of `from`: the last one that a breadth-first search reaches.
@@ -36,17 +37,19 @@ pub(crate) fn peripheral(model: &Model, from: usize) -> usize {
 
 /// The terms of the component of `from`, breadth first.
 fn component(model: &Model, from: usize, rng: &mut Rng) -> Vec<u32> {
-    let full = sweep_from(model, Rule::Breadth, &[from], 0.0, rng);
+    let full = sweep_from(model, Rule::Breadth, &[from], &[], 0.0, rng);
     full.into_iter().map(|x| x.0).collect()
 }
 
-fn sweep_order(model: &Model, rule: Rule, start: usize, noise: f64, rng: &mut Rng) -> Vec<u32> {
-    let seeds: Vec<usize> = std::iter::once(start).chain(0..model.n()).collect();
-    sweep_from(model, rule, &seeds, noise, rng).into_iter().map(|x| x.0).collect()
-}
-
 /// The order in which terms are absorbed; a new component is entered at the next of `seeds` not yet reached.
-fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut Rng) -> Vec<(u32, u32)> {
+fn sweep_from(
+    model: &Model,
+    rule: Rule,
+    seeds: &[usize],
+    bias: &[f64],
+    noise: f64,
+    rng: &mut Rng,
+) -> Vec<(u32, u32)> {
     let n = model.n();
     let m = model.lg.len();
     let mut at: Vec<u32> = vec![0; m + 1];
@@ -88,7 +91,7 @@ fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut 
     let mut heap: BinaryHeap<Reverse<(i64, u32, u32)>> = BinaryHeap::new();
     let mut jitter = |x: f64| if noise > 0.0 { x + noise * rng.gumbel() } else { x };
     let mut key = |rule: Rule, delta: f64, touched: u32, k: u32| {
-        let d = (jitter(delta) * 1024.0).round() as i64;
+        let d = ((jitter(delta) + bias.get(k as usize).copied().unwrap_or(0.0)) * 1024.0).round() as i64;
         match rule {
             Rule::Boundary => Reverse((d, touched, k)),
             Rule::Latest => Reverse((d, u32::MAX - touched, k)),
@@ -145,10 +148,10 @@ fn sweep_from(model: &Model, rule: Rule, seeds: &[usize], noise: f64, rng: &mut 
     order
 }
 
-/// The terms ordered along the network: hops from the far end `start`, smoothed by `rounds` of averaging over neighbours.
+/// A height for every term along the network: hops from the far end `start`, smoothed by `rounds` of averaging over neighbours.
 /// The averaging flattens the front across the network and keeps the slope along it, like the slowest mode of the
 /// Laplacian (Fiedler's vector) on a long network, at a fixed cost.
-pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<u32> {
+pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<f64> {
     let n = model.n();
     let counts = model.counts();
     // hops by breadth-first search over legs; unreached components follow in the order of their terms
@@ -202,9 +205,52 @@ pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<u32> {
             }
         }
     }
-    let mut order: Vec<u32> = (0..n as u32).collect();
+    height
+}
+
+/// The terms by height.
+pub(crate) fn by_height(height: &[f64]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..height.len() as u32).collect();
     order.sort_by(|&a, &b| height[a as usize].total_cmp(&height[b as usize]).then(a.cmp(&b)));
     order
+}
+
+/// A sweep up the heights of [`flow`]: the boundary's growth (log2) plus `slope` times the height decides.
+pub(crate) fn climb(model: &Model, height: &[f64], slope: f64) -> Vec<u32> {
+    let seeds: Vec<usize> = by_height(height).into_iter().map(|k| k as usize).collect();
+    let bias: Vec<f64> = height.iter().map(|h| h * slope).collect();
+    let mut rng = Rng::new(0, 0);
+    sweep_from(model, Rule::Latest, &seeds, &bias, 0.0, &mut rng).into_iter().map(|x| x.0).collect()
+}
+
+/// log2 of the multiply-adds of contracting terms one after the other, in time linear in the network: only the boundary's
+/// size is followed, not its legs.
+pub(crate) fn chain_cost(model: &Model, order: &[u32]) -> f64 {
+    let mut left = model.counts();
+    for &i in &model.out {
+        left[i as usize] += 1;
+    }
+    let mut open = vec![false; model.lg.len()];
+    let mut boundary = 0.0f64;
+    let mut total = LogSum::new();
+    for (step, &k) in order.iter().enumerate() {
+        for &i in &model.legs[k as usize] {
+            if !std::mem::replace(&mut open[i as usize], true) {
+                boundary += model.lg[i as usize];
+            }
+        }
+        if step > 0 {
+            total.add(boundary);
+        }
+        for &i in &model.legs[k as usize] {
+            let l = &mut left[i as usize];
+            *l -= 1;
+            if *l == 0 {
+                boundary -= model.lg[i as usize];
+            }
+        }
+    }
+    total.log2()
 }
 
 /// Contracts terms one after the other in the given order.
