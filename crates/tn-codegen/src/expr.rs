@@ -53,6 +53,12 @@ pub(crate) fn factor(p: &Poly, names: &SizeNames) -> String {
     if p.terms().count() > 1 { format!("({text})") } else { text }
 }
 
+/// A polynomial as a divisor: in parentheses unless it is one number or one name.
+pub(crate) fn atom(p: &Poly, names: &SizeNames) -> String {
+    let text = poly(p, names);
+    if text.contains(' ') { format!("({text})") } else { text }
+}
+
 /// A loop bound.
 pub(crate) fn bound(b: &Bound, names: &SizeNames) -> String {
     match b.multiple_of {

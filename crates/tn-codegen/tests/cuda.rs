@@ -49,9 +49,9 @@ template <class R> void compare(const char *name, const std::vector<R> &got, dou
     const auto w = want(name);
     if (got.size() != w.size()) { fprintf(stderr, "%s: %zu elements for %zu\n", name, got.size(), w.size()); exit(1); }
     double scale = 1;
-    for (double x : w) scale = std::fmax(scale, std::fabs(x));
+    for (double x : w) if (std::isfinite(x)) scale = std::fmax(scale, std::fabs(x));
     for (size_t i = 0; i < w.size(); ++i)
-        if (!(std::fabs(double(got[i]) - w[i]) <= tolerance * scale)) { fprintf(stderr, "%s[%zu]: %g for %g\n", name, i, double(got[i]), w[i]); exit(1); }
+        if (!(std::fabs(double(got[i]) - w[i]) <= tolerance * scale || (!std::isfinite(w[i]) && !std::isfinite(double(got[i]))))) { fprintf(stderr, "%s[%zu]: %g for %g\n", name, i, double(got[i]), w[i]); exit(1); }
 }
 static void expect(int code, int wanted, const char *what) { if (code != wanted) { fprintf(stderr, "%s: code %d\n", what, code); exit(1); } }
 "#;

@@ -385,6 +385,10 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let o = i as usize;
+            // The result's own window is made where it is stored.
+            if o == self.result() {
+                continue;
+            }
             for t in 0..if n.row { state.tile.rows } else { 1 } {
                 if state.views[t as usize][o].is_some() {
                     continue;
@@ -572,6 +576,7 @@ impl<'a> Builder<'a> {
         let (o, put, width) = (self.result(), self.put(), state.tile.width);
         let base = self.index(o, &self.row(point, t));
         let view = self.view(out, o, base, self.row_span(o, width));
+        state.views[t as usize][o] = Some(view);
         let body = self.lanes(width, |b, lane| {
             let mut body = Vec::new();
             let mut value = b.lane_ops(&mut body, state, t, lane);

@@ -2,13 +2,13 @@
 
 use crate::ir::{Index, Kernel, Launch, Place, Stmt};
 use crate::module::*;
-use crate::nest::Nest;
+use crate::nest::{Nest, in_place};
 use crate::{lower_cpu, lower_gpu, repeat, schedule, verify};
 use std::collections::{BTreeSet, HashMap};
 use tn_ir::dag::ArrayRole;
 use tn_ir::dtype::DType;
 use tn_ir::ids::{Arena, Id};
-use tn_ir::scalar::ScalarFn;
+use tn_ir::scalar::{ScalarFn, ScalarOp};
 use tn_ir::size::{Poly, Symbol, SymbolId};
 use tn_plan::ir::*;
 
@@ -150,7 +150,7 @@ struct EntryLowering<'a> {
     entry: &'a Entry,
     target: Target,
     module: &'a mut Module,
-    known: &'a mut HashMap<(Nest, u32), KernelId>,
+    known: &'a mut HashMap<(Nest, u32, Vec<bool>), KernelId>,
 }
 
 impl EntryLowering<'_> {
@@ -222,16 +222,18 @@ impl EntryLowering<'_> {
         if accesses().any(|a| a.strides.len() != step.space.len()) {
             return Err(damaged("an access has not one stride for each axis"));
         }
-        if body.arity as usize != step.ins.len() || body.ops.is_empty() {
+        let unknown = body.ops.iter().any(|op| matches!(op, ScalarOp::Arg(i) if *i >= body.arity));
+        if body.arity as usize != step.ins.len() || body.ops.is_empty() || unknown {
             return Err(damaged("body and operands do not match"));
         }
-        let nest = Nest::of(step, |p| hint(&self.plan.symbols, p));
-        let key = (nest, step.body.0);
+        let in_place = in_place(step);
+        let nest = Nest::of(step, &in_place, |p| hint(&self.plan.symbols, p));
+        let key = (nest, step.body.0, in_place.clone());
         let id = match self.known.get(&key) {
             Some(&id) => id,
             None => {
                 let dtype = self.plan.dtype;
-                let body = &needed(body);
+                let body = &renumbered(&needed(body), &key.2);
                 let kernel = match self.target {
                     Target::Cpu => lower_cpu::lower(&key.0, body, dtype, &schedule::choose(&key.0, dtype)),
                     Target::Gpu => lower_gpu::lower(&key.0, body, dtype),
@@ -243,7 +245,8 @@ impl EntryLowering<'_> {
             }
         };
         self.module.uses[id.index()].1 += 1;
-        let operands = accesses().map(|a| self.operand(a)).collect::<Result<_, _>>()?;
+        let apart = step.ins.iter().zip(&in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
+        let operands = apart.chain([&step.out]).map(|a| self.operand(a)).collect::<Result<_, _>>()?;
         Ok(Call { kernel: id, operands })
     }
 
@@ -291,6 +294,27 @@ impl EntryLowering<'_> {
 
 fn offset_terms(poly: &Poly, var: Option<u32>) -> Vec<OffsetTerm> {
     poly.terms().map(|(m, c)| OffsetTerm { factor: Number::Fixed(c), monomial: m.clone(), var }).collect()
+}
+
+/// The function with arguments numbered like the kernel's operands: those in place read the result.
+fn renumbered(f: &ScalarFn, in_place: &[bool]) -> ScalarFn {
+    let result = in_place.iter().filter(|same| !**same).count() as u32;
+    let mut next = 0;
+    let place: Vec<u32> = in_place
+        .iter()
+        .map(|&same| {
+            if same {
+                return result;
+            }
+            next += 1;
+            next - 1
+        })
+        .collect();
+    let ops = f.ops.iter().map(|op| match *op {
+        ScalarOp::Arg(i) => ScalarOp::Arg(place[i as usize]),
+        other => other,
+    });
+    ScalarFn { arity: f.arity, ops: ops.collect() }
 }
 
 /// The function without operations that its value does not need.

@@ -34,17 +34,20 @@ pub struct Nest {
 
 impl Nest {
     /// The normal form of a step's nest; `hint` evaluates a length at the hints.
-    pub fn of(step: &Step, hint: impl Fn(&Poly) -> u64) -> Nest {
+    ///
+    /// Operands that are read exactly where the result is written (`in_place`) are left out.
+    pub fn of(step: &Step, in_place: &[bool], hint: impl Fn(&Poly) -> u64) -> Nest {
+        let ins = || step.ins.iter().zip(in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
         let mut axes: Vec<NestAxis> = Vec::new();
         for (i, axis) in step.space.iter().enumerate() {
             let size = axis.size.poly();
             if size.as_constant() == Some(1) {
                 continue;
             }
-            let strides = step.ins.iter().chain([&step.out]).map(|a| a.strides[i].clone()).collect();
+            let strides = ins().chain([&step.out]).map(|a| a.strides[i].clone()).collect();
             axes.push(NestAxis { hint: hint(&size), size, reduce: axis.reduce, strides });
         }
-        let operands = step.ins.len() + 1;
+        let operands = ins().count() + 1;
         let out_stride = |a: &NestAxis| a.strides.last().map_or(0, &hint);
         axes.sort_by_key(|a| (a.reduce, std::cmp::Reverse(out_stride(a))));
         merge(&mut axes, &hint);
@@ -63,6 +66,12 @@ impl Nest {
     pub fn positions(&self, reduce: bool) -> Vec<usize> {
         (0..self.axes.len()).filter(|&i| self.axes[i].reduce == reduce).collect()
     }
+}
+
+/// The operands of a step that read each element just before it is overwritten: a step that folds nothing may do so.
+pub fn in_place(step: &Step) -> Vec<bool> {
+    let may = step.write == Write::Set && step.space.iter().all(|a| !a.reduce);
+    step.ins.iter().map(|a| may && *a == step.out).collect()
 }
 
 /// Merges axes until no two can be.

@@ -160,9 +160,9 @@ impl Body<'_> {
         for (n, (v, extent)) in parts.iter().enumerate().rev() {
             let (v, used) = (expr::var(*v), self.used.contains(v));
             let extent = if ty == "unsigned" {
-                format!("{}u", expr::factor(extent, sizes))
+                format!("{}u", expr::atom(extent, sizes))
             } else {
-                expr::factor(extent, sizes)
+                expr::atom(extent, sizes)
             };
             if n == 0 {
                 if used {

@@ -101,7 +101,7 @@ impl Body<'_> {
             Stmt::Decode { flat, parts } => {
                 let mut rest = expr::var(*flat);
                 for (n, (v, extent)) in parts.iter().enumerate().rev() {
-                    let extent = expr::factor(extent, sizes);
+                    let extent = expr::atom(extent, sizes);
                     if n == 0 {
                         p.line(format!("let {} = {rest};", expr::var(*v)));
                     } else {

@@ -6,6 +6,7 @@
 mod api;
 mod entry;
 mod kernel;
+mod math;
 mod support;
 
 use crate::expr::SizeNames;

@@ -158,7 +158,7 @@ impl core::ops::Div for Cx {
 "#;
 
 /// A function: its name, the functions that it calls, its text (`Real`, `Cx` as in [`COMPLEX`]).
-type Function = (&'static str, &'static [&'static str], &'static str);
+pub(super) type Function = (&'static str, &'static [&'static str], &'static str);
 
 /// Functions of complex numbers, from those of their parts.
 const COMPLEX_FUNCTIONS: &[Function] = &[
@@ -214,52 +214,9 @@ const COMPLEX_FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Functions of real numbers.
-const REAL_FUNCTIONS: &[Function] = &[
-    ("exp", &[], "fn exp(a: Real) -> Real { a.exp() }"),
-    ("ln", &[], "fn ln(a: Real) -> Real { a.ln() }"),
-    ("sin", &[], "fn sin(a: Real) -> Real { a.sin() }"),
-    ("cos", &[], "fn cos(a: Real) -> Real { a.cos() }"),
-    ("sinh", &[], "fn sinh(a: Real) -> Real { a.sinh() }"),
-    ("cosh", &[], "fn cosh(a: Real) -> Real { a.cosh() }"),
-    ("sqrt", &[], "fn sqrt(a: Real) -> Real { a.sqrt() }"),
-    ("tanh", &[], "fn tanh(a: Real) -> Real { a.tanh() }"),
-    ("hypot", &[], "fn hypot(a: Real, b: Real) -> Real { a.hypot(b) }"),
-    ("atan2", &[], "fn atan2(a: Real, b: Real) -> Real { a.atan2(b) }"),
-    ("pow", &[], "fn pow(a: Real, b: Real) -> Real { a.powf(b) }"),
-    (
-        "erf",
-        &[],
-        "fn erf(a: Real) -> Real {
-            let (x, z) = (a as f64, (a as f64).abs());
-            if z.is_nan() {
-                return a;
-            }
-            let value = if z < 2.5 {
-                let (mut term, mut sum, mut n) = (z, z, 0.0);
-                while term > sum * 1e-18 {
-                    n += 1.0;
-                    term *= 2.0 * z * z / (2.0 * n + 1.0);
-                    sum += term;
-                }
-                core::f64::consts::FRAC_2_SQRT_PI * (-z * z).exp() * sum
-            } else if z < 6.0 {
-                let mut fraction = z;
-                for k in (1..=60).rev() {
-                    fraction = z + 0.5 * k as f64 / fraction;
-                }
-                1.0 - (-z * z).exp() / (fraction * core::f64::consts::PI.sqrt())
-            } else {
-                1.0
-            };
-            value.copysign(x) as Real
-        }",
-    ),
-];
-
 /// The functions that are wanted and those that they call, each once, in a fixed order.
 fn functions(wanted: &BTreeSet<&'static str>) -> Vec<(&'static str, &'static str)> {
-    let all: Vec<&Function> = COMPLEX_FUNCTIONS.iter().chain(REAL_FUNCTIONS).collect();
+    let all: Vec<&Function> = COMPLEX_FUNCTIONS.iter().chain(super::math::REAL_FUNCTIONS).collect();
     let mut need: BTreeSet<&str> = wanted.clone();
     loop {
         let before = need.len();

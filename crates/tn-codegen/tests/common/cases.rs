@@ -7,6 +7,9 @@ use tn_ir::scalar::{Cmp, ScalarBuilder, ScalarFn, ScalarOp};
 use tn_ir::size::Poly;
 use tn_plan::ir::*;
 
+#[path = "../../../tn-plan/tests/common/mod.rs"]
+mod dags;
+
 pub struct Case {
     pub plan: Plan,
     pub sizes: Vec<Vec<u64>>,
@@ -215,6 +218,38 @@ fn functions(name: &str, dtype: DType) -> Case {
     Case { plan: b.plan, sizes: vec![vec![]] }
 }
 
+/// A map in place, along rows and across a run-time size.
+fn in_place(name: &str, dtype: DType) -> Case {
+    let mut b = Builder::new(name, dtype);
+    b.dynamic('b', 16, Some(64)).size('i', 19);
+    let (w, x, y) = (b.leaf("w", Param, "i"), b.leaf("x", Input, "bi"), b.output("y", "ib"));
+    b.entry(EntryKind::Forward);
+    let (w, x, y) = (b.buffer(Class::Leaf(w), "i"), b.buffer(Class::Leaf(x), "bi"), b.buffer(Class::Output(y), "ib"));
+    let t = b.buffer(Class::Workspace, "bi");
+    b.step((t, "bi"), &[(x, "bi")], ScalarFn::identity());
+    b.step((t, "bi"), &[(w, "i"), (t, "bi")], mul());
+    b.step((t, "bi"), &[(t, "bi"), (t, "bi")], mul());
+    b.step((y, "ib"), &[(t, "bi")], ScalarFn::identity());
+    Case { plan: b.plan, sizes: vec![vec![1], vec![13]] }
+}
+
+/// The scheduler's plan of a random dag.
+fn random(seed: u64) -> Case {
+    let (dag, mut leaves, outputs) = dags::random_dag(seed);
+    for (i, l) in leaves.iter_mut().enumerate().filter(|(_, l)| l.value.is_none()) {
+        let fixed = l.dims.iter().all(|d| matches!(d, tn_ir::size::Dim::Const(_)));
+        l.role = if fixed && i % 2 == 0 { Param } else { Input };
+        l.axes.clear();
+    }
+    let kinds = [EntryKind::Forward, EntryKind::ForwardSaving, EntryKind::Vjp];
+    let options = tn_plan::ScheduleOptions { in_place: seed % 2 == 0, ..Default::default() };
+    let mut plan = tn_plan::plan(&dag, leaves, outputs, Default::default(), &kinds, &options);
+    plan.name = format!("random_{seed}");
+    plan.dtype = DType::C128;
+    let sizes = if plan.symbols.is_empty() { vec![vec![]] } else { vec![vec![1; plan.symbols.len()], vec![5; plan.symbols.len()]] };
+    Case { plan, sizes }
+}
+
 /// Every case.
 pub fn all() -> Vec<Case> {
     use DType::*;
@@ -239,8 +274,10 @@ pub fn all() -> Vec<Case> {
         out.push(sliced(&format!("sliced_{n}"), d));
         out.push(odd_ones(&format!("odd_{n}"), d));
         out.push(chain(&format!("chain_{n}"), d, 12));
+        out.push(in_place(&format!("in_place_{n}"), d));
         out.push(functions(&format!("functions_{n}"), d));
     }
+    out.extend((0..24).map(random));
     out.push(chain("chain_odd_f64", F64, 31));
     out
 }
