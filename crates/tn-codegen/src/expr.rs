@@ -135,8 +135,11 @@ pub(crate) fn offset(
     for (v, terms) in by_var {
         let (mut p, mut m) = (vec![], vec![]);
         for t in terms {
-            let sizes: Vec<String> =
-                t.monomial.iter().flat_map(|&(s, e)| (0..e).map(move |_| size(names, s).to_string())).collect();
+            let sizes: Vec<String> = t
+                .monomial
+                .iter()
+                .flat_map(|&(s, e)| (0..e).map(move |_| size(names, s).to_string()))
+                .collect();
             let (negative, factor) = match &t.factor {
                 Number::Fixed(0) => continue,
                 Number::Fixed(c) if *c < 0 => (true, Number::Fixed(-c)),

@@ -12,7 +12,7 @@ pub mod rust;
 
 pub use cuda::{CudaOptions, emit_cuda};
 pub use error::EmitError;
-pub use rust::{Runtime, RustOptions, emit_rust};
+pub use rust::{RustOptions, emit_rust};
 
 /// A file that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,8 @@ pub struct EmittedFile {
 
 /// A stable 64-bit hash of text (FNV-1a), as sixteen hexadecimal digits.
 pub fn text_hash(text: &str) -> String {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     format!("{hash:016x}")
 }
 

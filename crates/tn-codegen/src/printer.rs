@@ -27,8 +27,19 @@ impl Printer {
         self.indent = self.indent.saturating_sub(1);
         self.line(format!("}}{after}"));
     }
+    /// Lines that were printed elsewhere, indented as here.
+    pub(crate) fn lines(&mut self, text: &str) {
+        for line in text.lines() {
+            self.line(line);
+        }
+    }
     /// The text so far.
     pub(crate) fn finish(self) -> String {
         self.text
     }
+}
+
+/// Whether a word occurs in a text.
+pub(crate) fn mentions(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == word)
 }

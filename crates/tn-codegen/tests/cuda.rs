@@ -77,12 +77,26 @@ impl Caller<'_> {
     fn flat(&self, name: &str, first: u64) -> String {
         let mut s = format!("std::vector<{}> {name};\n", self.real());
         for (i, l) in self.plan.leaves.iter().enumerate().filter(|(_, l)| l.role == ArrayRole::Param) {
-            writeln!(s, "add({name}, raw<{}>({}, {}));", self.real(), first + i as u64, self.len(&numel(&l.dims))).unwrap();
+            writeln!(
+                s,
+                "add({name}, raw<{}>({}, {}));",
+                self.real(),
+                first + i as u64,
+                self.len(&numel(&l.dims))
+            )
+            .unwrap();
         }
         s
     }
     /// Declares the arrays of families and gives the arguments.
-    fn families(&self, s: &mut String, prefix: &str, families: &[Family], seed: impl Fn(u32) -> u64, constness: &str) -> Vec<String> {
+    fn families(
+        &self,
+        s: &mut String,
+        prefix: &str,
+        families: &[Family],
+        seed: impl Fn(u32) -> u64,
+        constness: &str,
+    ) -> Vec<String> {
         let mut args = Vec::new();
         for (k, f) in families.iter().enumerate() {
             for &l in &f.leaves {
@@ -90,7 +104,8 @@ impl Caller<'_> {
             }
             if f.subscripted {
                 let parts: Vec<String> = f.leaves.iter().map(|l| format!("{prefix}_{l}.data()")).collect();
-                writeln!(s, "{constness} {} *{prefix}s_{k}[] = {{{}}};", self.real(), parts.join(", ")).unwrap();
+                writeln!(s, "{constness} {} *{prefix}s_{k}[] = {{{}}};", self.real(), parts.join(", "))
+                    .unwrap();
                 args.push(format!("{prefix}s_{k}"));
             } else {
                 args.push(format!("{prefix}_{}.data()", f.leaves[0]));
@@ -129,7 +144,12 @@ fn call(c: &Caller<'_>, kind: EntryKind, tag: &str, want: &Arrays, dir: &Path) -
         EntryKind::Vjp => {
             let file = format!("{tag}_saved");
             write_numbers(dir, &file, &want[&Class::Saved], plan.dtype);
-            writeln!(s, "auto kept_wide = want({file:?});\nstd::vector<{}> kept(kept_wide.begin(), kept_wide.end());", c.real()).unwrap();
+            writeln!(
+                s,
+                "auto kept_wide = want({file:?});\nstd::vector<{}> kept(kept_wide.begin(), kept_wide.end());",
+                c.real()
+            )
+            .unwrap();
             args.push("kept.data()".into());
             for i in 0..plan.outputs.len() as u32 {
                 s.push_str(&c.vector(&format!("ct_{i}"), 500 + u64::from(i), c.len(&m.output_len(i))));
@@ -208,7 +228,10 @@ fn drive(cases: &[Case], dir: &Path) {
         .collect();
     std::fs::write(dir.join("cusim.hpp"), CUSIM_HPP).unwrap();
     std::fs::write(dir.join("all.cu"), all).unwrap();
-    let main = format!("{headers}{MAIN}{body}int main(int, char **argv) {{ folder = argv[1];\n{calls}puts(\"ran {} cases\"); }}\n", cases.len());
+    let main = format!(
+        "{headers}{MAIN}{body}int main(int, char **argv) {{ folder = argv[1];\n{calls}puts(\"ran {} cases\"); }}\n",
+        cases.len()
+    );
     std::fs::write(dir.join("main.cpp"), main).unwrap();
 }
 

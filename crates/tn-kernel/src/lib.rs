@@ -22,6 +22,8 @@ pub mod lower_gpu;
 pub mod module;
 pub mod nest;
 pub mod repeat;
+#[cfg(test)]
+mod repeat_tests;
 pub mod schedule;
 pub mod verify;
 

@@ -3,7 +3,7 @@
 use super::{Names, kernel};
 use crate::expr::{self, Round};
 use crate::namer::Namer;
-use crate::printer::Printer;
+use crate::printer::{Printer, mentions};
 use tn_ir::size::{Poly, SymbolKind};
 use tn_kernel::Module;
 use tn_kernel::ir::Launch;
@@ -36,7 +36,8 @@ struct Pointer {
 
 fn pointers(m: &Module, entry_kind: EntryKind, names: &Names) -> Vec<Pointer> {
     let entry = m.entry(entry_kind);
-    let one = |name: &str, written: bool, len: Poly| Pointer { name: name.into(), written, members: None, len };
+    let one =
+        |name: &str, written: bool, len: Poly| Pointer { name: name.into(), written, members: None, len };
     let families = |families: &[Family], fields: &[String], written: bool| -> Vec<Pointer> {
         families
             .iter()
@@ -135,29 +136,26 @@ pub(super) fn print(p: &mut Printer, m: &Module, entry: &ModuleEntry, names: &Na
         }
         if names.complex && mentions(&items, n) {
             let constness = if a.written { "" } else { "const " };
-            let ty = format!("{constness}{} *{}", names.elem, if a.members.is_some() { "const *" } else { "" });
+            let ty =
+                format!("{constness}{} *{}", names.elem, if a.members.is_some() { "const *" } else { "" });
             body.line(format!("{ty}{n} = reinterpret_cast<{ty}>(raw_{n});"));
         }
         // Not every entry reads everything that it is given.
         body.line(format!("(void){raw}{n};"));
     }
     if entry.slots().contains(&Slot::Constants) {
-        body.line(format!("const {0} *constants = tn_symbol({1}_kernels::constants_data);", names.elem, names.prefix));
+        body.line(format!(
+            "const {0} *constants = tn_symbol({1}_kernels::constants_data);",
+            names.elem, names.prefix
+        ));
         body.line("if (!constants) return 3;");
     }
-    for line in items.lines() {
-        body.line(line);
-    }
+    body.lines(&items);
     body.line("(void)stream;");
     body.line("return TN_LAUNCH_FAILED() ? 3 : 0;");
     body.close("");
     p.line(e.tables.finish());
     p.line(body.finish());
-}
-
-/// Whether a word occurs in a text.
-fn mentions(text: &str, word: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == word)
 }
 
 /// Prints the functions that say how much memory is needed.
@@ -225,7 +223,8 @@ impl EntryPrinter<'_> {
                         .collect();
                     self.tables.line("// Where the operands of each round of a loop begin.");
                     let (columns, rows) = (table.len(), rows.join(", "));
-                    self.tables.line(format!("static const tn_index {name}[{rounds}][{columns}] = {{{rows}}};"));
+                    self.tables
+                        .line(format!("static const tn_index {name}[{rounds}][{columns}] = {{{rows}}};"));
                 }
                 p.open(format!("for (tn_index round = 0; round < {rounds}; ++round)"));
                 let round = Round { var: "round".into(), row: format!("{name}[round]"), convert: "" };
@@ -245,7 +244,11 @@ impl EntryPrinter<'_> {
     fn pointer(&self, o: &Operand, round: Option<&Round>) -> String {
         let n = self.names;
         let in_family = |f: &Family, field: &str| {
-            if f.subscripted { format!("{field}[{}]", expr::number(&o.member, round)) } else { field.to_string() }
+            if f.subscripted {
+                format!("{field}[{}]", expr::number(&o.member, round))
+            } else {
+                field.to_string()
+            }
         };
         let array = match o.slot {
             Slot::Params => "params".into(),

@@ -116,8 +116,11 @@ impl Body<'_> {
             Stmt::Decode { flat, parts } => self.decode(p, *flat, parts),
             Stmt::View { view, operand, base, .. } => {
                 let constness = if *operand as usize + 1 == self.k.operands.len() { "" } else { "const " };
-                let from =
-                    if expr::is_zero(base) { String::new() } else { format!(" + ({})", expr::index(base, sizes)) };
+                let from = if expr::is_zero(base) {
+                    String::new()
+                } else {
+                    format!(" + ({})", expr::index(base, sizes))
+                };
                 p.line(format!("{constness}{elem} *v{} = {}{from};", view.0, self.operand(*operand)));
             }
             Stmt::Array(a) => {

@@ -49,7 +49,16 @@ pub(crate) struct Names {
 impl Names {
     fn of(m: &Module) -> Names {
         let mut namer = Namer::with(&[
-            "params", "workspace", "saved", "grad_params", "tan_params", "stream", "constants", "y", "code", "round",
+            "params",
+            "workspace",
+            "saved",
+            "grad_params",
+            "tan_params",
+            "stream",
+            "constants",
+            "y",
+            "code",
+            "round",
         ]);
         let sizes = m.sizes.iter().map(|&s| (s, namer.fresh(&m.symbols[s].name))).collect();
         let mut all = |prefix: &str, wishes: Vec<&str>| -> Vec<String> {

@@ -9,9 +9,9 @@
 //! | `forward`, `forward_saving`, `vjp`, `jvp` | the entries of the plan |
 //! | `Error` | a length or a size does not fit |
 
+use super::Names;
 use super::entry::saturating;
 use super::support::Wanted;
-use super::{Names, Runtime};
 use crate::printer::Printer;
 use tn_ir::dag::ArrayRole;
 use tn_ir::size::{Dim, Poly, SymbolKind};
@@ -22,7 +22,7 @@ use tn_plan::ir::{EntryKind, LeafInfo};
 const ALLOW: &str = "#[allow(dead_code, clippy::all)]";
 
 /// Prints everything that comes before the entries.
-pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, _runtime: Runtime, wanted: &mut Wanted) {
+pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
     constants(p, m, names, wanted);
     lengths(p, m, names);
     if !m.sizes.is_empty() {
@@ -39,7 +39,9 @@ pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, _runtime: Runtim
         .outputs
         .iter()
         .zip(&names.outputs)
-        .map(|(o, n)| (n.clone(), shape_doc(m, &o.name, &o.dims, &o.axes.iter().map(|a| a.legs).collect::<Vec<_>>())))
+        .map(|(o, n)| {
+            (n.clone(), shape_doc(m, &o.name, &o.dims, &o.axes.iter().map(|a| a.legs).collect::<Vec<_>>()))
+        })
         .collect();
     if kinds.iter().any(|&k| k != EntryKind::Vjp) {
         doc(p, "The outputs (or their tangents), row-major.");
@@ -66,7 +68,8 @@ fn doc(p: &mut Printer, text: &str) {
 }
 
 fn constants(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
-    let intro = if m.doc.trim().is_empty() { format!("Network `{}`.", m.name) } else { m.doc.trim().to_string() };
+    let intro =
+        if m.doc.trim().is_empty() { format!("Network `{}`.", m.name) } else { m.doc.trim().to_string() };
     doc(p, &format!("{intro}\n\nElements of the flat parameters (`{}` each).", m.dtype));
     p.line(ALLOW);
     p.line(format!("pub const PARAM_COUNT: usize = {};", m.param_count));
@@ -94,7 +97,11 @@ fn constants(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
             let shape: Vec<String> = outside_shape(l).iter().map(|n| n.to_string()).collect();
             let offset = m.flat_offsets[i].unwrap_or(0);
             let len = outside_shape(l).iter().product::<u64>();
-            format!("Param {{ name: {:?}, shape: &[{}], offset: {offset}, len: {len} }}", l.name, shape.join(", "))
+            format!(
+                "Param {{ name: {:?}, shape: &[{}], offset: {offset}, len: {len} }}",
+                l.name,
+                shape.join(", ")
+            )
         })
         .collect();
     p.line(format!("pub static PARAMS: [Param; {}] = [{}];", rows.len(), rows.join(", ")));
@@ -141,7 +148,10 @@ fn lengths(p: &mut Printer, m: &Module, names: &Names) {
             p.line(format!("pub const {}: usize = {};", name.to_uppercase(), saturating(len, names)));
             return;
         }
-        p.open(format!("pub const fn {name}({}sizes: Sizes) -> usize", if len.symbols().is_empty() { "_" } else { "" }));
+        p.open(format!(
+            "pub const fn {name}({}sizes: Sizes) -> usize",
+            if len.symbols().is_empty() { "_" } else { "" }
+        ));
         for s in len.symbols() {
             let n = &names.sizes[&s];
             p.line(format!("let {n} = sizes.{n};"));
@@ -179,9 +189,16 @@ fn sizes(p: &mut Printer, m: &Module, names: &Names) {
             SymbolKind::Dyn { max: Some(max), .. } => max.to_string(),
             _ => "usize::MAX".into(),
         };
-        let bad = if max == "usize::MAX" { format!("self.{n} < 1") } else { format!("self.{n} < 1 || self.{n} > {max}") };
+        let bad = if max == "usize::MAX" {
+            format!("self.{n} < 1")
+        } else {
+            format!("self.{n} < 1 || self.{n} > {max}")
+        };
         p.open(format!("if {bad}"));
-        p.line(format!("return Err(Error::Size {{ name: {:?}, max: {max}, found: self.{n} }});", symbol.name));
+        p.line(format!(
+            "return Err(Error::Size {{ name: {:?}, max: {max}, found: self.{n} }});",
+            symbol.name
+        ));
         p.close("");
     }
     p.line("Ok(())");
@@ -198,7 +215,10 @@ fn fields(p: &mut Printer, m: &Module, name: &str, families: &[Family], idents: 
             let legs: Vec<u32> = leaf.axes.iter().map(|a| a.legs).collect();
             let text = shape_doc(m, &leaf.name, &leaf.dims, &legs);
             let (text, ty) = if f.subscripted {
-                (format!("{text} … one slice for each of {} members.", f.leaves.len()), format!("[{ty}; {}]", f.leaves.len()))
+                (
+                    format!("{text} … one slice for each of {} members.", f.leaves.len()),
+                    format!("[{ty}; {}]", f.leaves.len()),
+                )
             } else {
                 (text, ty.to_string())
             };

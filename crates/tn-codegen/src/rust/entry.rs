@@ -5,7 +5,7 @@ use super::{Names, kernel};
 use crate::EmitError;
 use crate::expr::{self, Round};
 use crate::namer::Namer;
-use crate::printer::Printer;
+use crate::printer::{Printer, mentions};
 use tn_ir::size::Poly;
 use tn_kernel::Module;
 use tn_kernel::module::*;
@@ -20,8 +20,22 @@ pub(super) fn print(
     wanted: &mut Wanted,
 ) -> Result<(), EmitError> {
     let mut locals = Namer::with(&[
-        "params", "inputs", "outputs", "workspace", "saved", "sizes", "cotangents", "grad_params", "grad_inputs",
-        "tan_params", "tan_inputs", "tan_outputs", "before", "after", "y", "round",
+        "params",
+        "inputs",
+        "outputs",
+        "workspace",
+        "saved",
+        "sizes",
+        "cotangents",
+        "grad_params",
+        "grad_inputs",
+        "tan_params",
+        "tan_inputs",
+        "tan_outputs",
+        "before",
+        "after",
+        "y",
+        "round",
     ]);
     names.sizes.values().for_each(|n| {
         locals.fresh(n);
@@ -226,10 +240,13 @@ impl EntryPrinter<'_> {
             }
             CallItem::Loop { var, trip, body } => {
                 let n = expr::poly(&trip.poly(), &self.names.sizes);
-                p.open(format!("for {} in 0..{n}", self.loop_var(*var)));
+                let mut inside = Printer::default();
                 for item in body {
-                    self.item(p, item)?;
+                    self.item(&mut inside, item)?;
                 }
+                let (inside, var) = (inside.finish(), self.loop_var(*var));
+                p.open(format!("for {} in 0..{n}", if mentions(&inside, &var) { &var } else { "_" }));
+                p.lines(&inside);
                 p.close("");
             }
             CallItem::Repeat { rounds, table, calls } => {
@@ -242,7 +259,8 @@ impl EntryPrinter<'_> {
                             format!("[{}]", row.join(", "))
                         })
                         .collect();
-                    self.tables.line(format!("#[doc = \" Where the operands of each round of a loop begin.\"]"));
+                    self.tables
+                        .line(format!("#[doc = \" Where the operands of each round of a loop begin.\"]"));
                     let (columns, rows) = (table.len(), rows.join(", "));
                     self.tables.line("#[allow(dead_code)]");
                     self.tables.line(format!("static {name}: [[usize; {columns}]; {rounds}] = [{rows}];"));
@@ -280,9 +298,8 @@ impl EntryPrinter<'_> {
                 format!("{owner}.{field}")
             }
         };
-        let family = |owner: &str, f: u32| {
-            in_family(owner, &self.m.inputs[f as usize], &n.inputs[f as usize])
-        };
+        let family =
+            |owner: &str, f: u32| in_family(owner, &self.m.inputs[f as usize], &n.inputs[f as usize]);
         match o.slot {
             Slot::Params => "params".into(),
             Slot::ParamTangents => "tan_params".into(),
@@ -341,7 +358,8 @@ impl EntryPrinter<'_> {
                 }
                 if o.member == out.member {
                     let what = &self.m.uses[c.kernel.0 as usize].0;
-                    let text = format!("`{what}` reads the gradient that it writes, which has no form in Rust");
+                    let text =
+                        format!("`{what}` reads the gradient that it writes, which has no form in Rust");
                     return Err(EmitError::Unsupported(text));
                 }
                 self.wanted.function("of_family");
@@ -381,7 +399,10 @@ pub(super) fn saturating(len: &Poly, names: &Names) -> String {
         let mut text = format!("{}usize", c.unsigned_abs());
         for &(s, e) in m {
             for _ in 0..e {
-                text.push_str(&format!(".saturating_mul({})", names.sizes.get(&s).map_or("0", |n| n.as_str())));
+                text.push_str(&format!(
+                    ".saturating_mul({})",
+                    names.sizes.get(&s).map_or("0", |n| n.as_str())
+                ));
             }
         }
         if c < 0 {

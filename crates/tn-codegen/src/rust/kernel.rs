@@ -5,7 +5,7 @@
 use super::Names;
 use super::support::Wanted;
 use crate::expr;
-use crate::printer::Printer;
+use crate::printer::{Printer, mentions};
 use tn_ir::scalar::ScalarOp;
 use tn_ir::size::SymbolId;
 use tn_kernel::Module;
@@ -18,7 +18,14 @@ pub(super) fn name(id: KernelId, k: &Kernel) -> String {
 }
 
 /// Prints one kernel.
-pub(super) fn print(p: &mut Printer, m: &Module, id: KernelId, k: &Kernel, names: &Names, wanted: &mut Wanted) {
+pub(super) fn print(
+    p: &mut Printer,
+    m: &Module,
+    id: KernelId,
+    k: &Kernel,
+    names: &Names,
+    wanted: &mut Wanted,
+) {
     let (text, count) = &m.uses[id.0 as usize];
     let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     p.line(format!("#[doc = {:?}]", format!(" `{}`{more}.", text.replace(['\n', '`'], " "))));
@@ -87,8 +94,12 @@ impl Body<'_> {
             Stmt::Loop { var, from, to, step, body, .. } => {
                 let (v, from, to) = (expr::var(*var), expr::bound(from, sizes), expr::bound(to, sizes));
                 if *step == 1 {
-                    p.open(format!("for {v} in {from}..{to}"));
-                    self.block(p, body);
+                    let mut inside = Printer::default();
+                    self.block(&mut inside, body);
+                    let inside = inside.finish();
+                    // A fold may repeat a value without reading its variable.
+                    p.open(format!("for {} in {from}..{to}", if mentions(&inside, &v) { &v } else { "_" }));
+                    p.lines(&inside);
                     p.close("");
                 } else {
                     p.line(format!("let mut {v} = {from};"));
@@ -113,14 +124,21 @@ impl Body<'_> {
             Stmt::View { view, operand, base, len } => {
                 self.views.insert(*view, *operand);
                 let borrow = if *operand as usize + 1 == self.k.operands.len() { "&mut " } else { "&" };
-                let from =
-                    if expr::is_zero(base) { String::new() } else { format!("[{}..]", expr::index(base, sizes)) };
+                let from = if expr::is_zero(base) {
+                    String::new()
+                } else {
+                    format!("[{}..]", expr::index(base, sizes))
+                };
                 let len = expr::poly(len, sizes);
                 p.line(format!("let v{} = {borrow}{}{from}[..{len}];", view.0, self.operand(*operand)));
             }
             Stmt::Array(a) => {
                 let len = self.k.arrays.get(a.0 as usize).copied().unwrap_or(0);
-                p.line(format!("let mut acc{} = [{}; {len}];", a.0, self.wanted.constant(self.names, 0.0, 0.0)));
+                p.line(format!(
+                    "let mut acc{} = [{}; {len}];",
+                    a.0,
+                    self.wanted.constant(self.names, 0.0, 0.0)
+                ));
             }
             Stmt::Load { dst, from } => p.line(format!("let r{} = {};", dst.0, self.place(from))),
             Stmt::Op { dst, op } => {

@@ -17,21 +17,9 @@ use tn_ir::dtype::DType;
 use tn_kernel::{Module, Target, lower_plan};
 use tn_plan::ir::Plan;
 
-/// Where the generated code finds the functions that it uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Runtime {
-    /// Written into the module: the file stands alone.
-    #[default]
-    Embedded,
-    /// `tn_runtime`, which the crate around must depend on.
-    Crate,
-}
-
 /// How Rust is written.
 #[derive(Clone, Debug, Default)]
 pub struct RustOptions {
-    /// Where functions come from.
-    pub runtime: Runtime,
     /// File name without `.rs`; the network's name if empty.
     pub file_stem: String,
 }
@@ -92,9 +80,9 @@ pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitErr
         kernel::print(&mut kernels, &module, id, k, &names, &mut wanted);
     }
     let mut body = Printer::default();
-    api::print(&mut body, &module, &names, opts.runtime, &mut wanted);
+    api::print(&mut body, &module, &names, &mut wanted);
     let text = format!("{}{}{}", body.finish(), entries.finish(), kernels.finish());
-    let text = format!("{text}{}", support::text(&wanted, &module, &names, opts.runtime)?);
+    let text = format!("{text}{}", support::text(&wanted, &module, &names));
     let tree = syn::parse_file(&text).map_err(|e| EmitError::Syntax(e.to_string()))?;
     let pretty = prettyplease::unparse(&tree);
     let stem = if opts.file_stem.is_empty() { identifier(&plan.name) } else { opts.file_stem.clone() };

@@ -1,7 +1,6 @@
 //! What a generated module needs besides its kernels: the element type, functions, checks, cuts of arrays.
 
-use super::{Names, Runtime};
-use crate::EmitError;
+use super::Names;
 use std::collections::BTreeSet;
 use tn_kernel::Module;
 
@@ -220,7 +219,8 @@ fn functions(wanted: &BTreeSet<&'static str>) -> Vec<(&'static str, &'static str
     let mut need: BTreeSet<&str> = wanted.clone();
     loop {
         let before = need.len();
-        let called: Vec<&str> = all.iter().filter(|f| need.contains(f.0)).flat_map(|f| f.1.iter().copied()).collect();
+        let called: Vec<&str> =
+            all.iter().filter(|f| need.contains(f.0)).flat_map(|f| f.1.iter().copied()).collect();
         need.extend(called);
         if need.len() == before {
             break;
@@ -247,7 +247,7 @@ fn replace_words(text: &str, words: &[(&str, &str)]) -> String {
 }
 
 /// The text of everything that is wanted.
-pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names, runtime: Runtime) -> Result<String, EmitError> {
+pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names) -> String {
     let mut out = String::new();
     if !m.entries.is_empty() {
         out.push_str(CHECKS);
@@ -265,6 +265,5 @@ pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names, runtime: Runtime)
         out.push_str("#[allow(clippy::all)]\n#[inline]\n");
         out.push_str(&replace_words(text, &words));
     }
-    let _ = runtime;
-    Ok(out)
+    out
 }

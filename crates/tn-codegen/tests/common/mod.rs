@@ -44,7 +44,8 @@ impl Builder {
         self
     }
     pub fn dynamic(&mut self, letter: char, hint: u64, max: Option<u64>) -> &mut Self {
-        let s = self.plan.symbols.push(Symbol { name: letter.to_string(), kind: SymbolKind::Dyn { hint, max } });
+        let s =
+            self.plan.symbols.push(Symbol { name: letter.to_string(), kind: SymbolKind::Dyn { hint, max } });
         self.dims.insert(letter, Dim::Dyn(s));
         self
     }
@@ -73,7 +74,11 @@ impl Builder {
         self.plan.leaves.len() as u32 - 1
     }
     pub fn output(&mut self, name: &str, legs: &str) -> u32 {
-        self.plan.outputs.push(OutputInfo { name: name.into(), dims: self.shape(legs), axes: Self::axes(legs) });
+        self.plan.outputs.push(OutputInfo {
+            name: name.into(),
+            dims: self.shape(legs),
+            axes: Self::axes(legs),
+        });
         self.plan.outputs.len() as u32 - 1
     }
     pub fn body(&mut self, f: ScalarFn) -> BodyId {
@@ -131,7 +136,13 @@ impl Builder {
         Access { buffer, offset, moves: vec![], strides: space.chars().map(of).collect() }
     }
     /// A step: `out` gives the result's letters, other letters of the operands are folded.
-    pub fn make(&mut self, out: (BufferId, &str), ins: &[(BufferId, &str)], f: ScalarFn, write: Write) -> Step {
+    pub fn make(
+        &mut self,
+        out: (BufferId, &str),
+        ins: &[(BufferId, &str)],
+        f: ScalarFn,
+        write: Write,
+    ) -> Step {
         let letter = |c: &char| c.is_alphabetic();
         let mut space: Vec<char> = out.1.chars().filter(letter).collect();
         let kept = space.len();
@@ -214,7 +225,9 @@ pub fn interpret(plan: &Plan, entry: &Entry, sizes: &[u64], saved: &mut Vec<Comp
     for b in entry.buffers.iter() {
         let n = eval(&b.len);
         let value = match &b.class {
-            Class::Leaf(i) if plan.leaves[*i as usize].value.is_some() => plan.leaves[*i as usize].value.clone().unwrap(),
+            Class::Leaf(i) if plan.leaves[*i as usize].value.is_some() => {
+                plan.leaves[*i as usize].value.clone().unwrap()
+            }
             Class::Leaf(_) | Class::Tangent(_) | Class::Cotangent(_) => data(seed(&b.class), n, plan.dtype),
             Class::Saved | Class::Workspace => continue,
             _ => vec![Complex64::new(7.5, 0.0); n],
@@ -229,7 +242,14 @@ pub fn interpret(plan: &Plan, entry: &Entry, sizes: &[u64], saved: &mut Vec<Comp
     arrays
 }
 
-fn run(plan: &Plan, entry: &Entry, item: &Item, eval: &dyn Fn(&Poly) -> usize, vars: &mut [usize], arrays: &mut Arrays) {
+fn run(
+    plan: &Plan,
+    entry: &Entry,
+    item: &Item,
+    eval: &dyn Fn(&Poly) -> usize,
+    vars: &mut [usize],
+    arrays: &mut Arrays,
+) {
     match item {
         Item::Zero { buffer } => {
             let b = &entry.buffers[*buffer];
@@ -267,7 +287,9 @@ fn run(plan: &Plan, entry: &Entry, item: &Item, eval: &dyn Fn(&Poly) -> usize, v
                 }
             };
             let mut at = vec![0; lens.len()];
-            let position = |k: usize, at: &[usize]| accesses[k].0 + at.iter().zip(&accesses[k].1).map(|(i, s)| i * s).sum::<usize>();
+            let position = |k: usize, at: &[usize]| {
+                accesses[k].0 + at.iter().zip(&accesses[k].1).map(|(i, s)| i * s).sum::<usize>()
+            };
             for o in 0..count(&kept) {
                 place(&kept, o, &mut at);
                 let (mut sum, mut most) = (Complex64::default(), 0.0f64);
@@ -281,7 +303,9 @@ fn run(plan: &Plan, entry: &Entry, item: &Item, eval: &dyn Fn(&Poly) -> usize, v
                 }
                 let value = match s.fold {
                     Fold::Sum => sum,
-                    Fold::MaxAbs => Complex64::new(if most == 0.0 || !most.is_finite() { 1.0 } else { most }, 0.0),
+                    Fold::MaxAbs => {
+                        Complex64::new(if most == 0.0 || !most.is_finite() { 1.0 } else { most }, 0.0)
+                    }
                 };
                 reduce.iter().for_each(|&a| at[a] = 0);
                 let to = position(s.ins.len(), &at);

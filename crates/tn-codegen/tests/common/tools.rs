@@ -38,4 +38,3 @@ pub fn write_numbers(dir: &Path, name: &str, values: &[Complex64], dtype: DType)
     }
     std::fs::write(dir.join(name), bytes).unwrap();
 }
-
