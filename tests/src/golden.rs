@@ -110,12 +110,20 @@ impl Case {
             "brickwall" => {
                 let layers = self.int("layers");
                 writeln!(s, "use std::generators::brick_wall\nnetwork golden {{\n    dtype f64\n    index s[0..{modes}]: {radix}").ok();
-                writeln!(s, "    let g = brick_wall(modes = {modes}, layers = {layers}, radix = {radix}, act = {act})").ok();
+                writeln!(
+                    s,
+                    "    let g = brick_wall(modes = {modes}, layers = {layers}, radix = {radix}, act = {act})"
+                )
+                .ok();
                 writeln!(s, "    output y[s[..]] = g[s[..]]\n}}").ok();
             }
             kind @ ("tt" | "tr" | "tucker" | "cp" | "ht") => {
-                let shape: Vec<u64> =
-                    self.meta["output_shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+                let shape: Vec<u64> = self.meta["output_shape"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_u64)
+                    .collect();
                 let n = shape.len();
                 let core_bonds = |first: usize, count: usize, axis: usize| -> Vec<u64> {
                     (first..first + count).map(|k| shape_of(&format!("core{k}"))[axis]).collect()
@@ -133,16 +141,35 @@ impl Case {
                 };
                 writeln!(s, "use std::{topology}\nnetwork golden {{\n    dtype f64").ok();
                 writeln!(s, "    index s[k in 0..{n}]: {}[k]", list(&shape)).ok();
-                writeln!(s, "    let t = {topology}(dims = {}, {arguments})\n    output y[s[..]] = t[s[..]]\n}}", list(&shape)).ok();
+                writeln!(
+                    s,
+                    "    let t = {topology}(dims = {}, {arguments})\n    output y[s[..]] = t[s[..]]\n}}",
+                    list(&shape)
+                )
+                .ok();
             }
             "ttm" => {
                 let n = self.reference_names().iter().filter(|r| r.starts_with("core")).count();
-                let axis = |a: usize| -> Vec<u64> { (0..n).map(|k| shape_of(&format!("core{k}"))[a]).collect() };
+                let axis =
+                    |a: usize| -> Vec<u64> { (0..n).map(|k| shape_of(&format!("core{k}"))[a]).collect() };
                 let (outs, ins, bonds) = (axis(1), axis(2), axis(3)[..n - 1].to_vec());
                 writeln!(s, "use std::mpo\nnetwork golden {{\n    dtype f64\n    index b: dyn(4)").ok();
-                writeln!(s, "    index o[k in 0..{n}]: {}[k], i[k in 0..{n}]: {}[k]", list(&outs), list(&ins)).ok();
+                writeln!(
+                    s,
+                    "    index o[k in 0..{n}]: {}[k], i[k in 0..{n}]: {}[k]",
+                    list(&outs),
+                    list(&ins)
+                )
+                .ok();
                 writeln!(s, "    input x[b, (i[..]) as cols]").ok();
-                writeln!(s, "    let t = mpo(outs = {}, ins = {}, bond = {})", list(&outs), list(&ins), list(&bonds)).ok();
+                writeln!(
+                    s,
+                    "    let t = mpo(outs = {}, ins = {}, bond = {})",
+                    list(&outs),
+                    list(&ins),
+                    list(&bonds)
+                )
+                .ok();
                 writeln!(s, "    output y[b, (o[..]) as rows] = t[o[..], i[..]] * x[b, i[..]]\n}}").ok();
             }
             other => panic!("golden kind `{other}` has no network in the tests"),

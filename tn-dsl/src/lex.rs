@@ -34,6 +34,9 @@ pub enum Tok {
     End,
 }
 
+/// The most tokens of one text: 16 MiB of nothing but brackets must not take gigabytes.
+pub const MAX_TOKENS: usize = 6_000_000;
+
 const PUNCTUATION: [&str; 33] = [
     "::", "..", "->", "==", "!=", "<=", ">=", "&&", "||", "+", "-", "*", "/", "%", "^", "<", ">", "=", "!",
     "(", ")", "[", "]", "{", "}", ",", ";", ":", "?", ".", "&", "|", "@",
@@ -82,6 +85,16 @@ impl Lexer<'_> {
         while let Some(c) = self.text[self.at..].chars().next() {
             let start = self.at;
             let rest = &self.text[self.at..];
+            if self.tokens.len() >= MAX_TOKENS {
+                let message = format!("more than {MAX_TOKENS} words and signs in one file");
+                self.error(
+                    Code::SourceTooLong,
+                    start,
+                    message,
+                    Some("use families in place of single definitions"),
+                );
+                break;
+            }
             if c.is_whitespace() || (c == '\u{feff}' && start == 0) {
                 self.at += c.len_utf8();
             } else if rest.starts_with("//") {

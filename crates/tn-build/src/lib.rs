@@ -161,9 +161,9 @@ impl Builder {
         let made = made?;
         let dir = match &self.out_dir {
             Some(dir) => dir.clone(),
-            None => std::env::var_os("OUT_DIR")
-                .map(PathBuf::from)
-                .ok_or_else(|| Error("`OUT_DIR` is not set, help: call this from a `build.rs`, or set `out_dir`".into()))?,
+            None => std::env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| {
+                Error("`OUT_DIR` is not set, help: call this from a `build.rs`, or set `out_dir`".into())
+            })?,
         };
         let name = match &self.file_name {
             Some(name) => name.clone(),
@@ -198,7 +198,8 @@ impl Builder {
             module(&mut text, &plan.name, &emit(&plan, emission)?);
             return Ok(Generated { text, watched });
         }
-        let names = if self.networks.is_empty() { tn_driver::network_names(source)? } else { self.networks.clone() };
+        let names =
+            if self.networks.is_empty() { tn_driver::network_names(source)? } else { self.networks.clone() };
         if names.is_empty() {
             return Err(Error(format!("`{}` has no network", source.display())));
         }

@@ -144,8 +144,8 @@ impl Sweep {
                 self.give(dag, a, value, nest);
             }
             Op::Slice { a, axis, start } => {
-                let total = constant(dag.dims(a)[axis as usize]);
-                let value = dag.pad(ct, axis, start, total);
+                let total = dag.dims(a)[axis as usize];
+                let value = dag.pad_to(ct, axis, start, total);
                 self.give(dag, a, value, nest);
             }
             Op::Pad { a, axis, before } => {

@@ -205,11 +205,16 @@ impl Dag {
 
     /// Zero but for `a`, which stands from `before` along `axis`; `total` entries in all.
     pub fn pad(&mut self, a: DagId, axis: u32, before: u64, total: u64) -> DagId {
+        self.pad_to(a, axis, before, Dim::Const(total))
+    }
+
+    /// The same where the total may be known at run time only.
+    pub fn pad_to(&mut self, a: DagId, axis: u32, before: u64, total: Dim) -> DagId {
         let mut dims = self.dims(a).to_vec();
-        if dims[axis as usize] == Dim::Const(total) {
+        if dims[axis as usize] == total {
             return a;
         }
-        dims[axis as usize] = Dim::Const(total);
+        dims[axis as usize] = total;
         self.add(Op::Pad { a, axis, before }, dims)
     }
 
@@ -258,8 +263,14 @@ impl Dag {
         let summed = self.nests[nest].vars.iter().filter(|v| !places.iter().any(|p| p.1 == **v));
         let rounds = summed.fold(Poly::one(), |n, &v| &n * &self.vars[v].trip.poly());
         let rounds = rounds.as_constant().unwrap_or(1) as f64;
+        // one variable at two places: the slices stand on a diagonal
+        let mut labels: Vec<u32> = (0..dims.len() as u32).collect();
+        for &(axis, var) in &places {
+            let first = places.iter().find(|p| p.1 == var).map_or(axis, |p| p.0);
+            labels[axis as usize] = first;
+        }
         let kept: Vec<u32> = (0..dims.len() as u32).filter(|k| !places.iter().any(|p| p.0 == *k)).collect();
-        let wide = self.broadcast(a, &kept, &dims);
+        let wide = self.einsum1(a, &kept, &labels, false, |l| dims[l as usize]);
         self.scale(Complex64::new(rounds, 0.0), wide)
     }
 

@@ -3,7 +3,7 @@
 use crate::dag::{ArrayId, Dag, DagId, NestId, Op, VarId};
 use crate::size::SymbolId;
 use num_complex::Complex64;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A dense row-major array.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,15 +91,24 @@ impl Evaluator<'_> {
         self.dag.dims(id).iter().map(|d| d.eval(size)).collect()
     }
 
-    /// All nodes of a nest that `top` needs, at the given values of the loop variables.
-    fn inside(&self, top: DagId, vars: &BTreeMap<VarId, u64>) -> Dense {
-        let mut local: HashMap<DagId, Dense> = HashMap::new();
-        let needed = needed(self.dag, &[top]);
-        for id in self.dag.ids() {
-            if needed[id.0 as usize] && self.dag.info(id).depth > 0 && id <= top {
-                let v = self.value(id, vars, &local);
-                local.insert(id, v);
+    /// The nodes of `top`'s nest that it needs, in order.
+    fn body(&self, top: DagId) -> BTreeSet<DagId> {
+        let mut body = BTreeSet::new();
+        let mut todo = vec![top];
+        while let Some(id) = todo.pop() {
+            if self.dag.info(id).depth > 0 && body.insert(id) {
+                todo.extend(self.dag.op(id).args());
             }
+        }
+        body
+    }
+
+    /// `top`, whose nest holds the nodes `body`, at the given values of the loop variables.
+    fn inside(&self, top: DagId, body: &BTreeSet<DagId>, vars: &BTreeMap<VarId, u64>) -> Dense {
+        let mut local: HashMap<DagId, Dense> = HashMap::new();
+        for &id in body {
+            let v = self.value(id, vars, &local);
+            local.insert(id, v);
         }
         local.remove(&top).unwrap_or_else(|| self.values[&top].clone())
     }
@@ -109,9 +118,10 @@ impl Evaluator<'_> {
         let size = |s: SymbolId| self.sizes.get(&s).copied().unwrap_or(self.dag.symbols[s].value() as u64);
         let trips: Vec<u64> = vars.iter().map(|&v| self.dag.vars[v].trip.eval(size)).collect();
         let mut out = Dense::zeros(shape);
+        let body = self.body(a);
         for_each_index(&trips, |at| {
             let at: BTreeMap<VarId, u64> = vars.iter().copied().zip(at.iter().copied()).collect();
-            let part = self.inside(a, &at);
+            let part = self.inside(a, &body, &at);
             for_each_index(&part.shape.clone(), |index| {
                 let mut full = index.to_vec();
                 for &(axis, var) in places {

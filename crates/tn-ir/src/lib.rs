@@ -10,12 +10,16 @@
 //! constructors that keep its invariants; no pass of the compiler lives in this crate except the
 //! ones that take one of these levels to the next.
 
+pub mod build;
 pub mod dag;
 pub mod dag_build;
 pub mod dtype;
 pub mod eval;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod ids;
 pub mod lower;
+pub mod naive;
 pub mod normalise;
 pub mod program;
 pub mod region;

@@ -2,9 +2,9 @@
 
 use crate::dag::*;
 use crate::dag_build::{Labelled, rescaling_fns};
-use crate::program::{Leaf, Node, NodeId, Operand, Program, Role};
+use crate::program::{Leaf, Node, NodeData, NodeId, Operand, Program, Role};
 use crate::region::{Region, RegionTree};
-use crate::regions::wanted;
+use crate::regions::{number, wanted_by};
 use crate::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use crate::size::{Dim, numel};
 use num_complex::Complex64;
@@ -59,8 +59,14 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
     }
     let by_result: HashMap<NodeId, usize> = regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect();
     let mut pass = Lowering { program, dag, value: HashMap::new() };
-    let wanted = wanted(program);
-    let logged: Vec<NodeId> = program.outputs.iter().filter(|o| o.log).map(|o| o.node).collect();
+    // a contraction that only feeds `log` outputs is lowered with rescaling, below
+    let contract = |n: NodeId| matches!(program.nodes[n].node, Node::Contract { .. });
+    let plain = wanted_by(program, program.outputs.iter().filter(|o| !o.log));
+    let mut wanted = wanted_by(program, program.outputs.iter());
+    for o in program.outputs.iter().filter(|o| o.log && contract(o.node)) {
+        let elsewhere = plain[o.node.0 as usize] || used_as_such(program, &wanted, o.node);
+        wanted[o.node.0 as usize] = elsewhere;
+    }
     for (id, data) in program.nodes.enumerate() {
         if !wanted[id.0 as usize] {
             continue;
@@ -69,9 +75,6 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         let value = match by_result.get(&id) {
             Some(&k) => {
                 let tree = trees.get(k).ok_or_else(|| bad_tree(&regions[k], "there is none"))?;
-                if logged.contains(&id) {
-                    continue; // lowered with rescaling below
-                }
                 pass.region(&regions[k], tree, None)?
             }
             None => pass.node(id)?,
@@ -88,7 +91,11 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         }
         let mut logs = vec![];
         let value = match by_result.get(&output.node) {
-            Some(&k) => pass.region(&regions[k], &trees[k], Some(&mut logs))?,
+            Some(&k) => {
+                let tree = trees.get(k).ok_or_else(|| bad_tree(&regions[k], "there is none"))?;
+                pass.region(&regions[k], tree, Some(&mut logs))?
+            }
+            None if contract(output.node) => pass.dag.number(number(program, output.node)),
             None => pass.value[&output.node],
         };
         let (phase, log) = pass.phase_and_log(value, &logs);
@@ -98,6 +105,16 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         }
     }
     Ok(pass.dag)
+}
+
+/// Whether a wanted node other than a contraction reads `node`.
+fn used_as_such(program: &Program, wanted: &[bool], node: NodeId) -> bool {
+    let reads = |(id, data): (NodeId, &NodeData)| {
+        wanted[id.0 as usize]
+            && !matches!(data.node, Node::Contract { .. })
+            && program.uses(id).contains(&node)
+    };
+    program.nodes.enumerate().any(reads)
 }
 
 fn array_of(program: &Program, leaf: &Leaf, position: u32) -> Array {
@@ -131,7 +148,7 @@ impl Lowering<'_> {
         let dims = self.dims_of(id);
         Ok(match &data.node {
             Node::Leaf(l) => self.dag.leaf(ArrayId(l.0)),
-            Node::Contract { scale, .. } => self.dag.number(*scale),
+            Node::Contract { .. } => self.dag.number(number(program, id)),
             Node::Map { map, arg, params } => {
                 let map = &program.maps[*map];
                 let mut args = vec![self.value[arg]];

@@ -9,21 +9,31 @@ use crate::region::{Region, RegionInput};
 use num_complex::Complex64;
 use std::collections::HashMap;
 
-/// Every region that the outputs need, in dependency order. `program` has been through [`crate::normalise::normalise`].
+/// Every region that the outputs need, in dependency order; none has no inputs (numbers are no regions). `program` has been through [`crate::normalise::normalise`].
 pub fn regions(program: &Program) -> Vec<Region> {
     let wanted = wanted(program);
     let contracts = program
         .nodes
         .enumerate()
         .filter(|(id, d)| wanted[id.0 as usize] && matches!(d.node, Node::Contract { .. }));
-    contracts.map(|(id, _)| flatten(program, id)).collect()
+    contracts.map(|(id, _)| flatten(program, id)).filter(|r| !r.inputs.is_empty()).collect()
+}
+
+/// The factor of a contraction that has no tensors below it: a number.
+pub(crate) fn number(program: &Program, node: NodeId) -> Complex64 {
+    flatten(program, node).scale
 }
 
 /// Whether each node's value is needed as such (and not only seen through).
 pub fn wanted(program: &Program) -> Vec<bool> {
+    wanted_by(program, program.outputs.iter())
+}
+
+/// The same for some outputs only.
+pub(crate) fn wanted_by<'a>(program: &Program, outputs: impl Iterator<Item = &'a Output>) -> Vec<bool> {
     let mut wanted = vec![false; program.nodes.len()];
     let mut reached = vec![false; program.nodes.len()];
-    for o in &program.outputs {
+    for o in outputs {
         wanted[o.node.0 as usize] = true;
         reached[o.node.0 as usize] = true;
     }
@@ -56,13 +66,13 @@ fn flatten(program: &Program, root: NodeId) -> Region {
     let env: HashMap<IndexId, u32> = data.legs.iter().enumerate().map(|(k, &i)| (i, k as u32)).collect();
     expand(program, root, env, &mut flat);
     let Flat { mut inputs, origin, scale } = flat;
-    let merged = drop_copies(program, &mut inputs, &origin, open);
+    let mut merged = drop_copies(program, &mut inputs, &origin, open);
     // renumber: open indices first, then by first occurrence
     let mut number: HashMap<u32, u32> = HashMap::new();
     let mut from: Vec<IndexId> = vec![];
     let mut output = vec![];
     let mut name_of = |i: u32, from: &mut Vec<IndexId>| {
-        let root = find(&merged, i);
+        let root = find(&mut merged, i);
         *number.entry(root).or_insert_with(|| {
             from.push(origin[root as usize]);
             from.len() as u32 - 1
@@ -130,8 +140,10 @@ fn expand(program: &Program, root: NodeId, env: HashMap<IndexId, u32>, flat: &mu
     }
 }
 
-fn find(parent: &[u32], mut i: u32) -> u32 {
+/// The representative of a class; paths are halved on the way, so that long rows of copies stay near-linear.
+fn find(parent: &mut [u32], mut i: u32) -> u32 {
     while parent[i as usize] != i {
+        parent[i as usize] = parent[parent[i as usize] as usize];
         i = parent[i as usize];
     }
     i
@@ -148,7 +160,7 @@ fn drop_copies(
     let mut has_open: Vec<bool> = (0..origin.len()).map(|i| i < open).collect();
     // how many factors that stay carry each class (a class joined from two may count one twice: only zero or not matters)
     let mut carriers = vec![0u32; origin.len()];
-    let classes = |parent: &[u32], input: &RegionInput| {
+    let classes = |parent: &mut [u32], input: &RegionInput| {
         let mut c: Vec<u32> = input.indices.iter().map(|&i| find(parent, i)).collect();
         c.sort();
         c.dedup();
@@ -165,7 +177,7 @@ fn drop_copies(
         matches!(constant(input), Some(ConstValue::Delta | ConstValue::Identity | ConstValue::Ones))
     };
     for input in inputs.iter().filter(|i| !is_copy(i)) {
-        for c in classes(&parent, input) {
+        for c in classes(&mut parent, input) {
             carriers[c as usize] += 1;
         }
     }
@@ -184,7 +196,7 @@ fn drop_copies(
             }
         };
         // try on a copy of the few classes involved
-        let mine = classes(&parent, &input);
+        let mine = classes(&mut parent, &input);
         let mut group: HashMap<u32, u32> = mine.iter().map(|&c| (c, c)).collect();
         let top = |group: &HashMap<u32, u32>, mut c: u32| {
             while group[&c] != c {
@@ -193,7 +205,7 @@ fn drop_copies(
             c
         };
         for &(a, b) in &pairs {
-            let (ra, rb) = (top(&group, find(&parent, a)), top(&group, find(&parent, b)));
+            let (ra, rb) = (top(&group, find(&mut parent, a)), top(&group, find(&mut parent, b)));
             if ra != rb {
                 // an open index stays the representative
                 let (keep, gone) = if has_open[rb as usize] { (rb, ra) } else { (ra, rb) };

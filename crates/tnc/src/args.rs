@@ -403,7 +403,12 @@ impl What {
     }
     /// Options of the driver that say what, with the search's defaults.
     pub fn options(&self) -> Options {
-        Options { network: self.network.clone(), set: self.set.clone(), dtype: self.dtype, ..Options::default() }
+        Options {
+            network: self.network.clone(),
+            set: self.set.clone(),
+            dtype: self.dtype,
+            ..Options::default()
+        }
     }
 }
 
@@ -460,7 +465,8 @@ mod tests {
 
     #[test]
     fn repeated_options_and_global_ones() {
-        let cli = parse("tnc run a.tn --data x.npz --data w=w.npy --set chi=3 --set n=4 --grad --quiet").unwrap();
+        let cli =
+            parse("tnc run a.tn --data x.npz --data w=w.npy --set chi=3 --set n=4 --grad --quiet").unwrap();
         assert!(cli.quiet);
         let Command::Run(run) = cli.command else { panic!("another command") };
         assert_eq!((run.data.len(), run.what.set.len(), run.grad), (2, 2, true));

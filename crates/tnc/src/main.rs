@@ -48,7 +48,8 @@ fn main() -> ExitCode {
         }
     };
     let talk = Talk { quiet: cli.quiet, color };
-    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || dispatch(cli.command, talk));
+    let worker =
+        std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || dispatch(cli.command, talk));
     let status = match worker.map(|w| w.join()) {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) => {

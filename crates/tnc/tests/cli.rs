@@ -4,7 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn tnc(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tnc")).current_dir(dir).args(args).env_remove("NO_COLOR").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_tnc"))
+        .current_dir(dir)
+        .args(args)
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap()
 }
 
 fn ok(dir: &Path, args: &[&str]) -> String {
@@ -124,7 +129,8 @@ fn init_run_and_a_plan_file() {
 fn diagnostics_as_json_are_the_result() {
     let dir = folder();
     let at = dir.path();
-    std::fs::write(at.join("bad.tn"), "network n { index i: 2\n param a[i]\n output z[] = a[i] * b[i] }\n").unwrap();
+    std::fs::write(at.join("bad.tn"), "network n { index i: 2\n param a[i]\n output z[] = a[i] * b[i] }\n")
+        .unwrap();
     let out = tnc(at, &["check", "bad.tn", "--format", "json"]);
     assert_eq!(out.status.code(), Some(1));
     assert!(out.stderr.is_empty());
@@ -168,7 +174,8 @@ fn scaling_and_sweeps() {
     let at = dir.path();
     assert!(ok(at, &["plan", "layer.tn", "--scaling", "n"]).contains("O(n)"));
     let rows = json(&ok(at, &["plan", "layer.tn", "--sweep", "n=2..5", "--format", "json"]));
-    let values: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|r| r["value"].as_i64().unwrap()).collect();
+    let values: Vec<_> =
+        rows["rows"].as_array().unwrap().iter().map(|r| r["value"].as_i64().unwrap()).collect();
     assert_eq!(values, [2, 3, 4]);
     assert_eq!(fails(at, &["plan", "layer.tn", "--scaling", "q"]).0, 1);
 }

@@ -13,7 +13,9 @@ const UNARY: u8 = 6;
 impl Parser {
     /// A whole expression.
     pub(super) fn expr(&mut self) -> Parsed<Expr> {
-        self.nested(|p| p.binary(1))
+        let (e, height) = self.nested(|p| p.measured(|p| p.binary(1)))?;
+        self.grown(height + 1)?;
+        Ok(e)
     }
 
     fn infix(&self) -> Option<(BinaryOp, u8)> {
@@ -39,7 +41,7 @@ impl Parser {
 
     fn binary(&mut self, least: u8) -> Parsed<Expr> {
         let start = self.here();
-        let mut lhs = self.unary()?;
+        let (mut lhs, mut height) = self.measured(|p| p.unary())?;
         let mut chain = 0;
         while let Some((op, strength)) = self.infix() {
             if strength < least {
@@ -57,11 +59,10 @@ impl Parser {
             }
             self.bump();
             // `^` is right-associative, and its right side may carry a sign
-            let rhs = if op == BinaryOp::Pow {
-                self.nested(|p| p.binary(UNARY))?
-            } else {
-                self.nested(|p| p.binary(strength + 1))?
-            };
+            let least = if op == BinaryOp::Pow { UNARY } else { strength + 1 };
+            let (rhs, rhs_height) = self.nested(|p| p.measured(|p| p.binary(least)))?;
+            height = height.max(rhs_height) + 1;
+            self.grown(height)?;
             if strength == 3 && self.infix().is_some_and(|(_, s)| s == 3) {
                 let d = Diagnostic::error(Code::Syntax, self.here(), "comparisons cannot be chained");
                 self.push(d.with_help("write `a < b && b < c`"));
@@ -70,6 +71,7 @@ impl Parser {
             let kind = ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) };
             lhs = Expr { kind, span: self.since(start) };
         }
+        self.grown(height)?;
         Ok(lhs)
     }
 

@@ -5,7 +5,7 @@ use crate::ast::*;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::lex::Tok;
 
-const ITEM_WORDS: [&str; 6] = ["use", "const", "fn", "map", "topology", "network"];
+pub(super) const ITEM_WORDS: [&str; 6] = ["use", "const", "fn", "map", "topology", "network"];
 
 impl Parser {
     pub(super) fn items(&mut self) -> Vec<Item> {
@@ -20,24 +20,6 @@ impl Parser {
                 Ok(kind) => items.push(Item { doc, kind, span: self.since(start) }),
                 Err(Failed) => self.recover_item(),
             }
-        }
-    }
-
-    fn recover_item(&mut self) {
-        let mut depth = 0i32;
-        loop {
-            match self.peek() {
-                Tok::End => return,
-                Tok::Punct("{") => depth += 1,
-                Tok::Punct("}") => depth = (depth - 1).max(0),
-                Tok::Word(w)
-                    if depth == 0 && ITEM_WORDS.contains(&w.as_str()) && w != "map" && w != "const" =>
-                {
-                    return;
-                }
-                _ => {}
-            }
-            self.bump();
         }
     }
 

@@ -46,7 +46,7 @@ impl Parser {
             return Ok(LegKind::Fold { items, label: self.ident("the label of the fold")? });
         }
         if self.eat("..") {
-            let hi = if self.is("]") || self.is(",") { None } else { Some(self.expr()?) };
+            let hi = if self.ends_leg() { None } else { Some(self.expr()?) };
             return Ok(LegKind::Range { lo: None, hi });
         }
         if self.word_at(1) == Some("in") && matches!(self.peek(), Tok::Word(_)) {
@@ -54,31 +54,20 @@ impl Parser {
         }
         let first = self.expr()?;
         if self.eat("..") {
-            let hi = if self.is("]") || self.is(",") { None } else { Some(self.expr()?) };
+            let hi = if self.ends_leg() { None } else { Some(self.expr()?) };
             return Ok(LegKind::Range { lo: Some(first), hi });
         }
         Ok(if self.eat("?") { LegKind::Optional(first) } else { LegKind::Expr(first) })
     }
 
+    fn ends_leg(&self) -> bool {
+        matches!(self.peek(), Tok::Punct("]" | "," | ")" | "}") | Tok::End)
+    }
+
     /// Whether the parenthesis here is closed by `) as`.
     fn is_fold(&self) -> bool {
-        let mut depth = 0usize;
-        let mut i = self.index_of(0);
-        while let Some(token) = self.tokens.get(i) {
-            match token.kind {
-                Tok::Punct("(" | "[" | "{") => depth += 1,
-                Tok::Punct(")" | "]" | "}") => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return matches!(self.tokens.get(i + 1).map(|t| &t.kind), Some(Tok::Word(w)) if w == "as");
-                    }
-                }
-                Tok::End => return false,
-                _ => {}
-            }
-            i += 1;
-        }
-        false
+        let close = self.closes[self.index_of(0)] as usize;
+        matches!(self.tokens.get(close.saturating_add(1)).map(|t| &t.kind), Some(Tok::Word(w)) if w == "as")
     }
 
     /// `k in a..b`

@@ -4,11 +4,13 @@
 mod expr;
 mod item;
 mod legs;
+mod recover;
 mod stmt;
 
 use crate::ast::{File, Ident, ItemKind};
 use crate::diag::{Code, Diagnostic};
 use crate::lex::{Tok, Token, lex};
+use crate::source::MAX_SOURCE_BYTES;
 use tn_ir::span::{SourceId, Span};
 
 /// The deepest nesting of expressions, brackets and blocks.
@@ -16,13 +18,23 @@ pub const MAX_DEPTH: u32 = 256;
 /// The longest chain of infix operators in one expression.
 pub const MAX_CHAIN: u32 = 1000;
 
-/// Parses a text. The tree holds whatever could be understood.
+/// The highest tree of one expression: nesting and chains together. Whoever walks a tree may recurse on it.
+pub const MAX_HEIGHT: u32 = MAX_CHAIN + MAX_DEPTH;
+/// Diagnostics that one text can give.
+const MAX_DIAGNOSTICS: usize = 100;
+
+/// Parses a text. The tree holds whatever could be understood; the diagnostics stand in the order of their places.
 pub fn parse(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
+    if text.len() > MAX_SOURCE_BYTES {
+        let start = Span { source, start: 0, end: 0 };
+        let d = Diagnostic::error(Code::SourceTooLong, start, "the source is longer than 16 MiB");
+        return (File::default(), vec![d.with_help("use families in place of single definitions")]);
+    }
     let (tokens, comments, diagnostics) = lex(source, text);
-    let mut parser = Parser { tokens, at: 0, depth: 0, in_topology: false, last_end: 0, diagnostics };
+    let mut parser = Parser::new(tokens, diagnostics);
     let mut items = parser.items();
     document_first_network(&mut items);
-    (File { items, comments }, parser.diagnostics)
+    (File { items, comments }, parser.finish())
 }
 
 /// A `///` block before `use` speaks of the file's first network.
@@ -47,9 +59,21 @@ pub(crate) struct Parser {
     in_topology: bool,
     last_end: u32,
     diagnostics: Vec<Diagnostic>,
+    /// For each opening bracket the token that closes it, whatever its kind; `u32::MAX` if none does.
+    closes: Vec<u32>,
+    /// The highest tree completed since the caller last took this.
+    height: u32,
 }
 
 impl Parser {
+    fn new(tokens: Vec<Token>, diagnostics: Vec<Diagnostic>) -> Parser {
+        let closes = recover::closing_tokens(&tokens);
+        Parser { tokens, at: 0, depth: 0, in_topology: false, last_end: 0, diagnostics, closes, height: 0 }
+    }
+    fn finish(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|d| (d.span.start, d.span.end));
+        self.diagnostics
+    }
     /// The next token that is no documentation.
     fn index_of(&self, mut ahead: usize) -> usize {
         let mut i = self.at;
@@ -77,11 +101,24 @@ impl Parser {
     fn bump(&mut self) -> Token {
         let i = self.index_of(0);
         let token = self.tokens[i].clone();
+        self.misplaced_docs(i);
         if token.kind != Tok::End {
             self.at = i + 1;
             self.last_end = token.span.end;
         }
         token
+    }
+    /// Documentation from here up to token `end` has nothing that it could document.
+    fn misplaced_docs(&mut self, end: usize) {
+        if self.at < end {
+            let span = self.tokens[self.at].span.to(self.tokens[end - 1].span);
+            let d = Diagnostic::warning(
+                Code::UnusedDoc,
+                span,
+                "this documentation stands before nothing that it could document",
+            );
+            self.push(d.with_help("put it before an item or a statement, or write `//`"));
+        }
     }
     /// From `start` to the end of the last token taken.
     fn since(&self, start: Span) -> Span {
@@ -121,12 +158,15 @@ impl Parser {
         Failed
     }
     fn push(&mut self, d: Diagnostic) {
-        if self.diagnostics.len() < 100 {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
             self.diagnostics.push(d);
         }
     }
     fn describe(&self) -> String {
         match self.peek() {
+            Tok::Word(w) if w.chars().count() > 40 => {
+                format!("`{}…`", w.chars().take(40).collect::<String>())
+            }
             Tok::Word(w) => format!("`{w}`"),
             Tok::Int(v) => format!("`{v}`"),
             Tok::Float(v) => format!("`{v:?}`"),
@@ -186,9 +226,35 @@ impl Parser {
         self.depth -= 1;
         result
     }
+    /// Runs `f` and says how high the trees are that it made.
+    fn measured<T>(&mut self, f: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<(T, u32)> {
+        let outer = std::mem::take(&mut self.height);
+        let result = f(self);
+        let inner = std::mem::replace(&mut self.height, outer);
+        Ok((result?, inner))
+    }
+    /// Records a tree of that height.
+    fn grown(&mut self, height: u32) -> Parsed<()> {
+        if height > MAX_HEIGHT {
+            let span = self.here();
+            let d = Diagnostic::error(
+                Code::TooDeep,
+                span,
+                format!("an expression is more than {MAX_HEIGHT} operators deep"),
+            );
+            self.push(d.with_help("give inner parts a `let` of their own"));
+            return Err(Failed);
+        }
+        self.height = self.height.max(height);
+        Ok(())
+    }
     /// Documentation lines that stand here.
     fn docs(&mut self) -> Vec<String> {
         let mut lines = vec![];
+        let next = self.index_of(0);
+        if matches!(self.tokens[next].kind, Tok::End | Tok::Punct("}")) {
+            self.misplaced_docs(next);
+        }
         while let Some(Tok::Doc(line)) = self.tokens.get(self.at).map(|t| &t.kind) {
             lines.push(line.clone());
             self.at += 1;
@@ -227,4 +293,15 @@ pub fn is_reserved(word: &str) -> bool {
             | "dtype"
             | "as"
     )
+}
+
+/// Parses one expression that is all of a text (`--set chi=32`).
+pub fn parse_expr(source: SourceId, text: &str) -> (Option<crate::ast::Expr>, Vec<Diagnostic>) {
+    let (tokens, _, diagnostics) = lex(source, text);
+    let mut parser = Parser::new(tokens, diagnostics);
+    let e = parser.expr();
+    if e.is_ok() && *parser.peek() != Tok::End {
+        parser.unexpected("the end of the value");
+    }
+    (e.ok().filter(|_| parser.diagnostics.is_empty()), parser.diagnostics)
 }

@@ -5,7 +5,7 @@ use crate::ast::*;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::lex::Tok;
 
-const STATEMENT_WORDS: [&str; 12] =
+pub(super) const STATEMENT_WORDS: [&str; 12] =
     ["dtype", "index", "param", "input", "const", "let", "var", "for", "if", "assert", "return", "output"];
 
 impl Parser {
@@ -17,7 +17,7 @@ impl Parser {
         Ok(Block { statements, span: self.since(open) })
     }
 
-    fn statements(&mut self) -> Vec<Stmt> {
+    pub(super) fn statements(&mut self) -> Vec<Stmt> {
         let mut out = vec![];
         loop {
             let doc = self.docs();
@@ -28,32 +28,8 @@ impl Parser {
             let before = self.at;
             match self.statement() {
                 Ok(kind) => out.push(Stmt { doc, kind, span: self.since(start) }),
-                Err(Failed) => self.recover_statement(before),
+                Err(Failed) => self.recover_statement(before, &mut out),
             }
-        }
-    }
-
-    /// On to the next statement keyword at this level, or the block's end. At least one token is taken.
-    fn recover_statement(&mut self, before: usize) {
-        if self.at == before {
-            self.bump();
-        }
-        let mut depth = 0usize;
-        loop {
-            match self.peek() {
-                Tok::End => return,
-                Tok::Punct("{" | "(" | "[") => depth += 1,
-                Tok::Punct("}") if depth == 0 => return,
-                Tok::Punct("}" | ")" | "]") => depth = depth.saturating_sub(1),
-                Tok::Word(w)
-                    if depth == 0 && STATEMENT_WORDS.contains(&w.as_str()) && w != "if" && w != "for" =>
-                {
-                    return;
-                }
-                Tok::Word(w) if matches!(w.as_str(), "network" | "topology" | "fn" | "use") => return,
-                _ => {}
-            }
-            self.bump();
         }
     }
 

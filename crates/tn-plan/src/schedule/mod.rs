@@ -195,10 +195,12 @@ impl EntryWork<'_> {
             }
         }
         let mut copies = Vec::new();
+        let mut names = self.names.clone();
         for (i, r) in results.iter().enumerate() {
             let view = &views[r.node.0 as usize];
             if !homes.contains_key(&view.base) && view.is_whole(dag, r.node) {
                 homes.insert(view.base, Home::Caller(r.class.clone()));
+                names.set(view.base, &r.name);
             } else {
                 copies.push(i as u32);
             }
@@ -211,7 +213,7 @@ impl EntryWork<'_> {
         }
         let mut best: Option<(i128, Entry)> = None;
         for order in candidates {
-            let mut emitter = Emitter::new(dag, views, &scope, bodies, self.names, homes.clone());
+            let mut emitter = Emitter::new(dag, views, &scope, bodies, &names, homes.clone());
             let mut items = Vec::new();
             for i in order {
                 match units[i as usize] {

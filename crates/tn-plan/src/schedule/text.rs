@@ -17,6 +17,12 @@ impl Names {
         });
         Names { names: names.collect() }
     }
+    /// Names a node's memory.
+    pub fn set(&mut self, n: DagId, name: &str) {
+        if let Some(place) = self.names.get_mut(n.0 as usize) {
+            *place = Some(name.to_string());
+        }
+    }
     /// The name of a node's memory.
     pub fn of(&self, n: DagId) -> String {
         match self.names.get(n.0 as usize) {

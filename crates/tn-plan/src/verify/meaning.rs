@@ -39,7 +39,7 @@ type Open = Vec<(u32, VarId)>;
 pub(super) fn check(plan: &Plan, dag: &Dag, errors: &mut Errors) {
     let sizes = samples(plan);
     // What `forward_saving` leaves in the saved arena, by place.
-    let mut saved: Vec<(Poly, DagId)> = Vec::new();
+    let mut saved: BTreeMap<Poly, DagId> = BTreeMap::new();
     let mut order: Vec<&Entry> = plan.entries.iter().collect();
     order.sort_by_key(|e| e.kind);
     for entry in order {
@@ -65,7 +65,7 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     /// Runs the entry; returns what the saved buffers hold in the end.
-    fn run(mut self, saved: &[(Poly, DagId)]) -> Vec<(Poly, DagId)> {
+    fn run(mut self, saved: &BTreeMap<Poly, DagId>) -> BTreeMap<Poly, DagId> {
         self.content = self.given(saved);
         let (dag, entry) = (self.dag, self.entry);
         let flat = flatten(&entry.body);
@@ -92,7 +92,7 @@ impl Machine<'_> {
             }
             self.errors.item = Some(at);
             if self.errors.enough() {
-                return vec![];
+                return BTreeMap::new();
             }
             match f.item {
                 Item::Loop(l) => {
@@ -140,13 +140,13 @@ impl Machine<'_> {
         .collect()
     }
 
-    fn give_up(&mut self, message: &str) -> Vec<(Poly, DagId)> {
+    fn give_up(&mut self, message: &str) -> BTreeMap<Poly, DagId> {
         self.errors.add(message);
-        vec![]
+        BTreeMap::new()
     }
 
     /// What buffers hold before the first item.
-    fn given(&mut self, saved: &[(Poly, DagId)]) -> Vec<Content> {
+    fn given(&mut self, saved: &BTreeMap<Poly, DagId>) -> Vec<Content> {
         let mut leaves: BTreeMap<Class, DagId> = BTreeMap::new();
         for n in self.dag.ids() {
             if let Op::Leaf(a) = self.dag.op(n) {
@@ -158,7 +158,7 @@ impl Machine<'_> {
             let node = match b.class {
                 Class::Leaf(_) | Class::Cotangent(_) | Class::Tangent(_) => leaves.get(&b.class).copied(),
                 Class::Saved if self.entry.kind == EntryKind::Vjp => {
-                    let found = saved.iter().find(|s| s.0 == b.offset).map(|s| s.1);
+                    let found = saved.get(&b.offset).copied();
                     if found.is_none() {
                         self.errors.add(format!("`{}` is read where `forward_saving` left nothing", b.name));
                     }
@@ -206,8 +206,10 @@ impl Machine<'_> {
 
     /// Checks that every result of the entry is there.
     fn results(&mut self) {
+        let places: BTreeMap<&Class, BufferId> =
+            self.entry.buffers.enumerate().map(|(id, b)| (&b.class, id)).collect();
         for r in results(self.dag, &self.plan.outputs, self.entry.kind) {
-            let Some((id, _)) = self.entry.buffers.enumerate().find(|(_, b)| b.class == r.class) else {
+            let Some(&id) = places.get(&r.class) else {
                 self.errors.add(format!("`{}` is not computed", r.name));
                 continue;
             };

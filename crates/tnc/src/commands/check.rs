@@ -17,7 +17,9 @@ pub fn run(a: &Check, talk: Talk) -> Result<(), Error> {
     }
     let checked = check_files(&a.files, &options)?;
     match a.format {
-        Format::Ron => return Err(Error::Usage("a check has no ron form, help: use `--format text` or `json`".into())),
+        Format::Ron => {
+            return Err(Error::Usage("a check has no ron form, help: use `--format text` or `json`".into()));
+        }
         Format::Json => {
             // The diagnostics are the result: they go to stdout, and stderr stays empty.
             out::result(&out::json(&checked.json()), a.output.as_deref())?;

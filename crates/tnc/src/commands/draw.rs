@@ -20,7 +20,10 @@ pub fn run(a: &Draw, talk: Talk) -> Result<(), Error> {
         return Err(Error::Usage("a tree is drawn as svg only, help: leave out `--format dot`".into()));
     }
     let text = match (a.tree, a.what.source()) {
-        (false, source @ (Source::File(_) | Source::Instance(_) | Source::Einsum { .. } | Source::Text { .. })) => {
+        (
+            false,
+            source @ (Source::File(_) | Source::Instance(_) | Source::Einsum { .. } | Source::Text { .. }),
+        ) => {
             let prepared = prepare(&source, &a.what.options())?;
             super::warn(&prepared.warnings(talk.color), talk);
             network(&prepared.program.name, &prepared_drawing(&prepared), format)
@@ -50,7 +53,13 @@ fn network(name: &str, regions: &[RegionNet], format: Drawing) -> String {
     }
 }
 
-fn drawing(name: &str, regions: &[RegionPlan], leaves: &BTreeSet<&str>, tree: bool, format: Drawing) -> String {
+fn drawing(
+    name: &str,
+    regions: &[RegionPlan],
+    leaves: &BTreeSet<&str>,
+    tree: bool,
+    format: Drawing,
+) -> String {
     let nets: Vec<RegionNet> = regions.iter().map(|r| drawing_of(r, leaves)).collect();
     if !tree {
         return network(name, &nets, format);

@@ -1,11 +1,11 @@
 //! `tnc emit`: kernels as Rust or CUDA source.
 
 use super::planned;
-use crate::args::{Emit, Runtime, Target};
 use crate::Talk;
+use crate::args::{Emit, Runtime, Target};
+use tn_driver::Error;
 use tn_driver::data::write_whole;
 use tn_driver::emit::{Emission, emit};
-use tn_driver::Error;
 
 /// Emits.
 pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {

@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use tn_driver::values::show_bytes;
 use tn_driver::{Error, check, live};
-use tn_plan::cost::declared_max;
 use tn_dsl::diag::{Code, did_you_mean};
+use tn_plan::cost::declared_max;
 use tn_plan::ir::{Plan, RegionPlan};
 
 /// Explains.

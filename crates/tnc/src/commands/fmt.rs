@@ -30,9 +30,10 @@ pub fn run(a: &Fmt, talk: Talk) -> Result<(), Error> {
     }
     match first {
         Some(error) => Err(error),
-        None if unformatted > 0 => {
-            Err(Error::Input(format!("`{unformatted}` of `{}` files are not formatted, help: run `tnc fmt`", a.files.len())))
-        }
+        None if unformatted > 0 => Err(Error::Input(format!(
+            "`{unformatted}` of `{}` files are not formatted, help: run `tnc fmt`",
+            a.files.len()
+        ))),
         None => Ok(()),
     }
 }

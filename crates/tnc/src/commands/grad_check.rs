@@ -10,7 +10,9 @@ use tn_driver::{Error, Source};
 pub fn run(a: &GradCheck, talk: Talk) -> Result<(), Error> {
     let source = a.what.source();
     if matches!(source, Source::Plan(_)) {
-        return Err(Error::Usage("gradients are checked in f64 from the source, help: give the `.tn` file".into()));
+        return Err(Error::Usage(
+            "gradients are checked in f64 from the source, help: give the `.tn` file".into(),
+        ));
     }
     let given = read_given(&a.data)?;
     let options = tn_driver::Options { grad: true, jvp: true, ..a.search.apply(a.what.options()) };
@@ -19,12 +21,19 @@ pub fn run(a: &GradCheck, talk: Talk) -> Result<(), Error> {
     let bytes = match a.format {
         Format::Json => out::json(&report_json(&report)),
         Format::Text => report_text(&report).into_bytes(),
-        Format::Ron => return Err(Error::Usage("this report has no ron form, help: use `--format text` or `json`".into())),
+        Format::Ron => {
+            return Err(Error::Usage(
+                "this report has no ron form, help: use `--format text` or `json`".into(),
+            ));
+        }
     };
     out::result(&bytes, a.output.as_deref())?;
     let worst = report.iter().map(|r| r.error).fold(0.0, f64::max);
     if worst.is_nan() || worst > a.tolerance {
-        return Err(Error::Input(format!("the worst relative error `{worst:.3e}` is above the tolerance `{:.1e}`", a.tolerance)));
+        return Err(Error::Input(format!(
+            "the worst relative error `{worst:.3e}` is above the tolerance `{:.1e}`",
+            a.tolerance
+        )));
     }
     Ok(())
 }

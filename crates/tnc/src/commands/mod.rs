@@ -48,7 +48,12 @@ impl Planned {
 ///
 /// # Errors
 /// Those of the road; a plan file that lacks the entries asked for.
-pub fn planned(what: &What, search: &Search, more: impl FnOnce(&mut Options), talk: Talk) -> Result<Planned, Error> {
+pub fn planned(
+    what: &What,
+    search: &Search,
+    more: impl FnOnce(&mut Options),
+    talk: Talk,
+) -> Result<Planned, Error> {
     let mut options = search.apply(what.options());
     more(&mut options);
     match what.source() {

@@ -17,7 +17,9 @@ pub fn run(a: &Plan, talk: Talk) -> Result<(), Error> {
     }
     let analysis = a.sweep.is_some() || a.scaling.is_some();
     if analysis && format == Format::Ron {
-        return Err(Error::Usage("a sweep or scaling is no plan file, help: use `--format text` or `json`".into()));
+        return Err(Error::Usage(
+            "a sweep or scaling is no plan file, help: use `--format text` or `json`".into(),
+        ));
     }
     if analysis && matches!(a.what.source(), Source::Plan(_)) {
         return Err(Error::Usage("a plan file has no parameters left, help: give the `.tn` file".into()));
@@ -64,6 +66,8 @@ fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
             let facts = SearchFacts { seed: p.summary.seed, ..SearchFacts::default() };
             out::json(&plan_json(&p.name, &p.regions, Some(&p.summary), facts))
         }
-        (Planned::File(p), Format::Text) => tn_driver::report::report(p, &tn_driver::machine::load(a.search.machine.as_deref())?).into_bytes(),
+        (Planned::File(p), Format::Text) => {
+            tn_driver::report::report(p, &tn_driver::machine::load(a.search.machine.as_deref())?).into_bytes()
+        }
     })
 }

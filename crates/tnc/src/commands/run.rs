@@ -3,10 +3,10 @@
 use super::{Planned, planned};
 use crate::args::{Format, Run};
 use crate::{Talk, out};
+use tn_driver::Error;
 use tn_driver::data::{FileKind, encode, write_whole};
 use tn_driver::given::read_given;
 use tn_driver::run::{Request, run as run_plan, summary_text, timings_json, timings_text};
-use tn_driver::Error;
 
 /// Runs.
 pub fn run(a: &Run, talk: Talk) -> Result<(), Error> {
@@ -36,7 +36,9 @@ pub fn run(a: &Run, talk: Talk) -> Result<(), Error> {
         write_whole(path, &bytes)?;
     }
     let text = match (a.timings, a.format) {
-        (_, Format::Ron) => return Err(Error::Usage("a run has no ron form, help: use `--format text` or `json`".into())),
+        (_, Format::Ron) => {
+            return Err(Error::Usage("a run has no ron form, help: use `--format text` or `json`".into()));
+        }
         (true, Format::Json) => out::json(&timings_json(plan, &ran)),
         (true, Format::Text) => timings_text(plan, &ran).into_bytes(),
         // Without a file to write to, the result is at least summed up.
