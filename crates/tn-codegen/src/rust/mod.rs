@@ -6,7 +6,6 @@
 mod api;
 mod entry;
 mod kernel;
-mod math;
 mod support;
 
 use crate::expr::SizeNames;
@@ -17,9 +16,21 @@ use tn_ir::dtype::DType;
 use tn_kernel::{Module, Target, lower_plan};
 use tn_plan::ir::Plan;
 
+/// Where the functions come from that kernels call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// They are written into the module.
+    #[default]
+    Embedded,
+    /// The crate `tn-runtime`.
+    Crate,
+}
+
 /// How Rust is written.
 #[derive(Clone, Debug, Default)]
 pub struct RustOptions {
+    /// Where functions come from.
+    pub runtime: Runtime,
     /// File name without `.rs`; the network's name if empty.
     pub file_stem: String,
 }
@@ -82,7 +93,7 @@ pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitErr
     let mut body = Printer::default();
     api::print(&mut body, &module, &names, &mut wanted);
     let text = format!("{}{}{}", body.finish(), entries.finish(), kernels.finish());
-    let text = format!("{text}{}", support::text(&wanted, &module, &names));
+    let text = format!("{text}{}", support::text(&wanted, &module, &names, opts.runtime)?);
     let tree = syn::parse_file(&text).map_err(|e| EmitError::Syntax(e.to_string()))?;
     let pretty = prettyplease::unparse(&tree);
     let stem = if opts.file_stem.is_empty() { identifier(&plan.name) } else { opts.file_stem.clone() };
