@@ -67,13 +67,14 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> 
             hash.part("instance", &bytes);
             let named = |why: String| Error::Input(format!("`{}`: {why}", path.display()));
             let text = String::from_utf8(bytes).map_err(|_| named("it is not UTF-8 text".into()))?;
-            let program = instance_json(&text, options.dtype.unwrap_or_default()).map_err(named)?;
+            let name = path.file_stem().map_or_else(|| "instance".into(), |n| n.to_string_lossy().into_owned());
+            let program = instance_json(&name, &text, options.dtype.unwrap_or_default()).map_err(|d| named(plain_text(&d)))?;
             Ok(plain(program, vec![path.clone()], hash))
         }
         Source::Einsum { expression, sizes } => {
             no_parameters(options)?;
             hash.part("einsum", expression.as_bytes()).part("sizes", format!("{sizes:?}").as_bytes());
-            let program = einsum(expression, sizes, options.dtype.unwrap_or_default()).map_err(Error::Input)?;
+            let program = einsum(expression, sizes, options.dtype.unwrap_or_default()).map_err(|d| Error::Input(plain_text(&d)))?;
             Ok(plain(program, vec![], hash))
         }
         Source::Plan(path) => Err(Error::Usage(format!(
@@ -81,6 +82,12 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> 
             path.display()
         ))),
     }
+}
+
+/// A diagnostic without a place, as one line.
+fn plain_text(d: &Diagnostic) -> String {
+    let help = d.help.as_ref().map(|h| format!(", help: {h}")).unwrap_or_default();
+    format!("{}{help}", d.message)
 }
 
 /// Reads a `.tn` file and what it imports.

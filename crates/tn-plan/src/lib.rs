@@ -4,7 +4,6 @@ pub mod allocate;
 pub mod cost;
 pub mod interpret;
 pub mod ir;
-pub mod report;
 pub mod schedule;
 pub mod serial;
 pub mod verify;

@@ -153,6 +153,19 @@ pub enum Form {
     Kernels,
 }
 
+impl From<Form> for tn_driver::print::Form {
+    fn from(form: Form) -> Self {
+        use tn_driver::print::Form as F;
+        match form {
+            Form::Ast => F::Ast,
+            Form::Program => F::Program,
+            Form::Network => F::Network,
+            Form::Plan => F::Plan,
+            Form::Kernels => F::Kernels,
+        }
+    }
+}
+
 /// Forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]

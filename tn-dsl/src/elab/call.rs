@@ -41,9 +41,8 @@ impl Elab<'_> {
             if component.is_empty() { outer.path.clone() } else { format!("{}{component}.", outer.path) };
         let mode = mode.unwrap_or_else(|| outer.mode.clone());
         let binders = if component.is_empty() { outer.scope.binders.clone() } else { vec![] };
-        let is_std = self.loaded.modules[g.module].name.starts_with('<');
         let mut frame =
-            Frame { scope, module: g.module, path, mode, kind: BodyKind::Topology, result: None, is_std };
+            Frame { scope, module: g.module, path, mode, kind: BodyKind::Topology, result: None };
         frame.scope.binders = binders;
         frame.scope.push();
         self.frames.push(frame);

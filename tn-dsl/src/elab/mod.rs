@@ -185,7 +185,6 @@ pub(crate) struct Frame {
     pub kind: BodyKind,
     /// A topology's result.
     pub result: Option<tn_ir::program::NodeId>,
-    pub is_std: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -281,7 +280,6 @@ impl<'a> Elab<'a> {
             mode: LeafMode::Param,
             kind: BodyKind::Network,
             result: None,
-            is_std: false,
         });
         self.choose_dtype(&network.body);
         self.scope().push();
@@ -493,7 +491,6 @@ impl Frame {
             mode: LeafMode::Param,
             kind: BodyKind::Topology,
             result: None,
-            is_std: false,
         }
     }
 }

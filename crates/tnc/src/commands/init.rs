@@ -18,7 +18,7 @@ pub fn run(a: &Init, talk: Talk) -> Result<(), Error> {
             let prepared = prepare(&source, &a.what.options())?;
             super::warn(&prepared.warnings(talk.color), talk);
             let program = &prepared.source_program;
-            initial_parameters(&tn_driver::leaf_infos(program, &prepared.needs_grad), program.dtype, a.seed)?
+            initial_parameters(&tn_driver::leaf_infos(program, &prepared.needs_grad)?, program.dtype, a.seed)?
         }
     };
     let bytes = encode(kind, &arrays).map_err(Error::Usage)?;
