@@ -60,7 +60,8 @@ fn with_param(options: &Options, param: &str, value: i64) -> Options {
 pub fn sweep_json(param: &str, rows: &[SweepRow]) -> Value {
     let row = |r: &SweepRow| {
         let mut out = json!({ "value": r.value, "feasible": r.totals.is_some() });
-        if let (Some(out), Some(totals)) = (out.as_object_mut(), r.totals.as_ref().and_then(Value::as_object)) {
+        if let (Some(out), Some(totals)) = (out.as_object_mut(), r.totals.as_ref().and_then(Value::as_object))
+        {
             out.extend(totals.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
         out
@@ -139,7 +140,10 @@ mod tests {
     #[test]
     fn a_sweep_has_a_row_for_every_value() {
         let rows = vec![
-            SweepRow { value: 4, totals: Some(json!({"log10_macs": 3.0, "log2_max_size": 10.0, "peak_bytes": 2048})) },
+            SweepRow {
+                value: 4,
+                totals: Some(json!({"log10_macs": 3.0, "log2_max_size": 10.0, "peak_bytes": 2048})),
+            },
             SweepRow { value: 5, totals: None },
         ];
         let text = sweep_text("chi", &rows);
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_parameter_is_set_once() {
-        let base = Options { set: vec![("chi".into(), "3".into()), ("n".into(), "4".into())], ..Options::default() };
+        let base =
+            Options { set: vec![("chi".into(), "3".into()), ("n".into(), "4".into())], ..Options::default() };
         let set = with_param(&base, "chi", 9).set;
         assert_eq!(set, [("n".to_owned(), "4".to_owned()), ("chi".to_owned(), "9".to_owned())]);
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use tn_ir::ids::Id;
-use tn_ir::program::{FoldAxis, IndexId, Init, NodeId, Program, Role};
+use tn_ir::program::{FoldAxis, IndexId, Init, Program, Role};
 use tn_ir::region::Region;
 
 /// Tables list at most this many rows of leaves; families beyond are summed up by their name.
@@ -65,7 +65,7 @@ pub fn check_files(paths: &[PathBuf], options: &Options) -> Result<Checked, Erro
         };
         let mut diagnostics = Vec::new();
         if options.set.is_empty() && options.network.is_none() {
-            diagnostics = tn_dsl::elab::check_all(&loaded);
+            diagnostics = tn_dsl::elab::check_all(&loaded, Some(&crate::stages::read_constant));
         }
         let broken = diagnostics.iter().any(|d| d.is_error());
         for name in if broken { vec![] } else { names } {
@@ -110,21 +110,18 @@ fn sizes(program: &Program, legs: &[IndexId]) -> Vec<u64> {
 
 /// Counts the parameters of a program. The dense equivalent of `w.core[0]`, `w.core[1]`, … is the tensor `w` that they build.
 pub fn parameters(program: &Program) -> Parameters {
-    let count = |legs: &[IndexId]| sizes(program, legs).iter().fold(1u128, |p, &d| p.saturating_mul(d as u128));
+    let count =
+        |legs: &[IndexId]| sizes(program, legs).iter().fold(1u128, |p, &d| p.saturating_mul(d as u128));
     let log10 = |legs: &[IndexId]| sizes(program, legs).iter().map(|&d| (d as f64).log10()).sum::<f64>();
-    let mut results: BTreeMap<&str, NodeId> = BTreeMap::new();
-    for (id, node) in program.nodes.enumerate() {
-        if !node.name.is_empty() {
-            // The last node of a name is the definition's value, earlier ones are its parts.
-            results.insert(&node.name, id);
-        }
-    }
     let (mut total, mut built, mut dense) = (0u128, BTreeSet::new(), Vec::new());
     for leaf in program.leaves.iter().filter(|l| l.role == Role::Param) {
         total = total.saturating_add(count(&leaf.legs));
-        let prefixes = leaf.name.char_indices().filter(|&(_, c)| c == '.').map(|(at, _)| &leaf.name[..at]);
-        match prefixes.filter_map(|p| results.get(p).map(|n| (p, *n))).next() {
-            Some((prefix, node)) if built.insert(prefix) => dense.push(log10(&program.nodes[node].legs)),
+        let of = program
+            .topologies
+            .iter()
+            .find(|t| leaf.name.strip_prefix(t.path.as_str()).is_some_and(|rest| rest.starts_with('.')));
+        match of {
+            Some(t) if built.insert(t.path.as_str()) => dense.push(log10(&t.legs)),
             Some(_) => {}
             None => dense.push(log10(&leaf.legs)),
         }

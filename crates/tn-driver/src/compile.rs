@@ -6,7 +6,6 @@ use crate::json::{SearchFacts, plan_json};
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
 use crate::stages::{self, Built};
-use tn_plan::SavePolicy;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,6 +16,7 @@ use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::size::SymbolId;
 use tn_order::{Network, Outcome};
+use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
 use tn_plan::ir::RegionPlan;
 use tn_plan::verify::VerifiedPlan;
@@ -215,10 +215,18 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
 }
 
 /// The records of all regions.
-pub(crate) fn region_plans(prepared: &Prepared, networks: &[Network], outcomes: &[Outcome]) -> Vec<RegionPlan> {
+pub(crate) fn region_plans(
+    prepared: &Prepared,
+    networks: &[Network],
+    outcomes: &[Outcome],
+) -> Vec<RegionPlan> {
     let names = input_names(prepared);
     let parts = prepared.regions.iter().zip(networks).zip(outcomes);
-    parts.map(|((r, net), o)| region_plan(r, r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect(), net, o)).collect()
+    parts
+        .map(|((r, net), o)| {
+            region_plan(r, r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect(), net, o)
+        })
+        .collect()
 }
 
 /// A name for each node: a leaf's own, otherwise its definition's, made unique by its position where two agree.

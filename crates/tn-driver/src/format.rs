@@ -19,9 +19,11 @@ pub enum Formatted {
 /// # Errors
 /// The file cannot be read, or is not in the language.
 pub fn format_file(path: &Path) -> Result<Formatted, Error> {
-    let bytes = std::fs::read(path).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", path.display())))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Input(format!("`{}` is not UTF-8 text, help: save it as UTF-8", path.display())))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", path.display())))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Error::Input(format!("`{}` is not UTF-8 text, help: save it as UTF-8", path.display()))
+    })?;
     if text.len() > tn_dsl::source::MAX_SOURCE_BYTES {
         return Err(Error::Input(format!("`{}` is longer than 16 MiB", path.display())));
     }

@@ -43,7 +43,8 @@ pub fn initial_values(
 ) -> Result<Vec<Complex64>, Error> {
     let legs = fixed_legs(leaf);
     let n = legs.iter().try_fold(1u64, |p, &d| p.checked_mul(d)).and_then(|n| usize::try_from(n).ok());
-    let n = n.filter(|&n| n < 1 << 40).ok_or_else(|| Error::Input(format!("`{}` is too large", leaf.name)))?;
+    let n =
+        n.filter(|&n| n < 1 << 40).ok_or_else(|| Error::Input(format!("`{}` is too large", leaf.name)))?;
     let stream = Stream::new(seed, position as u64);
     let normal = |mean: f64, std: f64| -> Vec<Complex64> {
         let one = |i: u64| {
@@ -160,14 +161,16 @@ mod tests {
 
     #[test]
     fn rules_give_their_moments_and_streams_differ() {
-        let of = |init, position| initial_values(&leaf(&[50, 40], init, None), position, DType::F64, 1).unwrap();
+        let of =
+            |init, position| initial_values(&leaf(&[50, 40], init, None), position, DType::F64, 1).unwrap();
         let v = of(Init::Normal { mean: 0.5, std: 0.1 }, 0);
         let mean = v.iter().map(|z| z.re).sum::<f64>() / 2000.0;
         let var = v.iter().map(|z| (z.re - mean).powi(2)).sum::<f64>() / 2000.0;
         assert!((mean - 0.5).abs() < 0.01 && (var.sqrt() - 0.1).abs() < 0.005);
         assert_ne!(v, of(Init::Normal { mean: 0.5, std: 0.1 }, 1));
         assert!(of(Init::Uniform { low: 2.0, high: 3.0 }, 0).iter().all(|z| (2.0..3.0).contains(&z.re)));
-        let eye = initial_values(&leaf(&[2, 3, 2, 3], Init::Identity { noise: 0.0 }, None), 0, DType::F64, 1).unwrap();
+        let eye = initial_values(&leaf(&[2, 3, 2, 3], Init::Identity { noise: 0.0 }, None), 0, DType::F64, 1)
+            .unwrap();
         assert!((0..36).all(|i| eye[i].re == if i / 6 == i % 6 { 1.0 } else { 0.0 }));
     }
 }

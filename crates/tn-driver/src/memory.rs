@@ -103,8 +103,15 @@ pub fn within(
     began: Instant,
 ) -> Result<(Vec<Outcome>, Built), Error> {
     let limit = options.memory.unwrap_or(u64::MAX);
-    let mut search =
-        Search { prepared, networks, options, machine: machine.clone(), limit: limit as u128, best: None, smallest: None };
+    let mut search = Search {
+        prepared,
+        networks,
+        options,
+        machine: machine.clone(),
+        limit: limit as u128,
+        best: None,
+        smallest: None,
+    };
     let mut outcomes = first;
     search.attempt(&outcomes)?;
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
@@ -186,7 +193,10 @@ fn infeasible(
         }
     }
     if plan.symbols.iter().any(|s| matches!(s.kind, SymbolKind::Dyn { max: Some(_), .. })) {
-        help.push("the limit must hold up to the declared maximum of run-time sizes; declare a smaller `max`".into());
+        help.push(
+            "the limit must hold up to the declared maximum of run-time sizes; declare a smaller `max`"
+                .into(),
+        );
     }
     let tensors = live_at_worst(&plan, &|s| declared_max(&plan, s));
     Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help }))

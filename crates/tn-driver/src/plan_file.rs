@@ -44,7 +44,9 @@ pub fn to_ron(plan: &Plan) -> Result<String, Error> {
 /// It lacks one.
 pub fn has_entries(plan: &Plan, options: &Options) -> Result<(), Error> {
     let has = |kind| plan.entries.iter().any(|e| e.kind == kind);
-    for (asked, kind, option) in [(options.grad, EntryKind::Vjp, "--grad"), (options.jvp, EntryKind::Jvp, "--jvp")] {
+    for (asked, kind, option) in
+        [(options.grad, EntryKind::Vjp, "--grad"), (options.jvp, EntryKind::Jvp, "--jvp")]
+    {
         if asked && !has(kind) {
             return Err(Error::Input(format!(
                 "the plan file has no `{}`, help: make it again with `tnc plan {option}`",

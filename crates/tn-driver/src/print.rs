@@ -35,9 +35,9 @@ pub fn print(source: &Source, options: &Options, form: Form) -> Result<String, E
             Form::Network => Ok(plan.regions.iter().map(tree_text).collect()),
             Form::Plan => Ok(plan_text(&plan)),
             Form::Kernels => kernels_text(&plan),
-            Form::Ast | Form::Program => {
-                Err(Error::Usage("a plan file has neither syntax tree nor program, help: give the `.tn` file".into()))
-            }
+            Form::Ast | Form::Program => Err(Error::Usage(
+                "a plan file has neither syntax tree nor program, help: give the `.tn` file".into(),
+            )),
         };
     }
     Ok(match form {
@@ -97,7 +97,8 @@ pub fn program_text(p: &Program) -> String {
             Node::Leaf(l) => format!("leaf {}", p.leaves[*l].name),
             Node::Contract { scale, operands } => {
                 let factors: Vec<String> = operands.iter().map(|o| operand(p, o)).collect();
-                let scale = if scale.re == 1.0 && scale.im == 0.0 { String::new() } else { format!("{scale} ") };
+                let scale =
+                    if scale.re == 1.0 && scale.im == 0.0 { String::new() } else { format!("{scale} ") };
                 format!("contract {scale}{}", factors.join(" * "))
             }
             Node::Map { map, arg, params } => {
@@ -105,7 +106,8 @@ pub fn program_text(p: &Program) -> String {
                 format!("map {}(%{}; {})", p.maps[*map].name, arg.0, params.join(", "))
             }
             Node::Add { terms } => {
-                let terms: Vec<String> = terms.iter().map(|(c, o)| format!("{c} {}", operand(p, o))).collect();
+                let terms: Vec<String> =
+                    terms.iter().map(|(c, o)| format!("{c} {}", operand(p, o))).collect();
                 format!("add {}", terms.join(" + "))
             }
             Node::Select { arg, axis, at } => format!("select %{} axis {axis} at {at}", arg.0),
@@ -120,14 +122,18 @@ pub fn program_text(p: &Program) -> String {
         let _ = writeln!(out, "%{}[{}] = {value}{name}", id.0, legs(p, &data.legs));
     }
     for o in &p.outputs {
-        let _ = writeln!(out, "output {} = %{}{}", o.name, o.node.0, if o.log { " (phase and log)" } else { "" });
+        let _ =
+            writeln!(out, "output {} = %{}{}", o.name, o.node.0, if o.log { " (phase and log)" } else { "" });
     }
     out
 }
 
 fn region_text(r: &Region) -> String {
     let names = |list: &[u32]| {
-        list.iter().map(|&i| r.index_names.get(i as usize).map_or("?", String::as_str)).collect::<Vec<_>>().join(", ")
+        list.iter()
+            .map(|&i| r.index_names.get(i as usize).map_or("?", String::as_str))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut out = format!("region {}[{}] = {} *\n", r.name, names(&r.output), r.scale);
     for (k, input) in r.inputs.iter().enumerate() {
@@ -193,7 +199,12 @@ fn entry_text(out: &mut String, plan: &Plan, entry: &Entry) {
         match item {
             Item::Loop(l) => {
                 let variable = entry.vars.get(l.var as usize).map_or("?", |v| v.name.as_str());
-                let _ = writeln!(out, "{indent}for {variable} in 0..{} ({:?}) {{", l.trip.poly().display(name), l.kind);
+                let _ = writeln!(
+                    out,
+                    "{indent}for {variable} in 0..{} ({:?}) {{",
+                    l.trip.poly().display(name),
+                    l.kind
+                );
                 stack.push(l.body.iter());
             }
             Item::Step(s) => {

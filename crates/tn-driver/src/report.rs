@@ -17,7 +17,11 @@ const MAX_TEXT: usize = 96;
 pub fn report(plan: &Plan, machine: &Machine) -> String {
     let mut out = String::new();
     let s = &plan.summary;
-    let _ = writeln!(out, "plan of {} from {} ({}, seed {}, machine {})", plan.name, plan.source, plan.dtype, s.seed, s.machine);
+    let _ = writeln!(
+        out,
+        "plan of {} from {} ({}, seed {}, machine {})",
+        plan.name, plan.source, plan.dtype, s.seed, s.machine
+    );
     let macs = log10_sum(plan.regions.iter().map(|r| r.log10_macs));
     let naive = log10_sum(plan.regions.iter().map(|r| r.log10_macs_naive));
     let largest = plan.regions.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
@@ -49,8 +53,15 @@ pub fn show_seconds(s: f64) -> String {
 }
 
 fn regions(out: &mut String, regions: &[RegionPlan]) {
-    let mut table =
-        Table::new(["region", "tensors", "multiply-adds", "left to right", "log2 largest", "slices", "order"]);
+    let mut table = Table::new([
+        "region",
+        "tensors",
+        "multiply-adds",
+        "left to right",
+        "log2 largest",
+        "slices",
+        "order",
+    ]);
     for r in regions {
         let slices: f64 = r.sliced.iter().map(|&i| (r.sizes[i as usize] as f64).log10()).sum();
         table.row([
@@ -100,7 +111,11 @@ fn steps(out: &mut String, plan: &Plan, entry: &Entry, machine: &Machine) {
     }
     out.push_str(&table.render());
     if costs.len() > MAX_STEPS {
-        let _ = writeln!(out, "  the {MAX_STEPS} steps that take longest; `--format ron` has all `{}`", costs.len());
+        let _ = writeln!(
+            out,
+            "  the {MAX_STEPS} steps that take longest; `--format ron` has all `{}`",
+            costs.len()
+        );
     }
 }
 

@@ -142,7 +142,10 @@ fn typed<T: Native>(plan: &Plan, bound: Bound, request: &Request) -> Result<Ran,
         if let (Some(&n), tn_ir::size::SymbolKind::Dyn { max: Some(max), .. }) = (sizes.get(&id), &s.kind)
             && n > *max
         {
-            return Err(Error::Input(format!("the size `{}` is `{n}`, but at most `{max}` was declared", s.name)));
+            return Err(Error::Input(format!(
+                "the size `{}` is `{n}`, but at most `{max}` was declared",
+                s.name
+            )));
         }
     }
     let size = |s: SymbolId| sizes.get(&s).copied().unwrap_or_else(|| hint(plan, s).max(0) as u64);

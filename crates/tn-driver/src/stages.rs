@@ -63,18 +63,22 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> 
         Source::Text { name, text } => network(tn_dsl::load::load_text(name, text), options, hash),
         Source::Instance(path) => {
             no_parameters(options)?;
-            let bytes = std::fs::read(path).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", path.display())))?;
+            let bytes = std::fs::read(path)
+                .map_err(|e| Error::Io(format!("cannot read `{}`: {e}", path.display())))?;
             hash.part("instance", &bytes);
             let named = |why: String| Error::Input(format!("`{}`: {why}", path.display()));
             let text = String::from_utf8(bytes).map_err(|_| named("it is not UTF-8 text".into()))?;
-            let name = path.file_stem().map_or_else(|| "instance".into(), |n| n.to_string_lossy().into_owned());
-            let program = instance_json(&name, &text, options.dtype.unwrap_or_default()).map_err(|d| named(plain_text(&d)))?;
+            let name =
+                path.file_stem().map_or_else(|| "instance".into(), |n| n.to_string_lossy().into_owned());
+            let program = instance_json(&name, &text, options.dtype.unwrap_or_default())
+                .map_err(|d| named(plain_text(&d)))?;
             Ok(plain(program, vec![path.clone()], hash))
         }
         Source::Einsum { expression, sizes } => {
             no_parameters(options)?;
             hash.part("einsum", expression.as_bytes()).part("sizes", format!("{sizes:?}").as_bytes());
-            let program = einsum(expression, sizes, options.dtype.unwrap_or_default()).map_err(|d| Error::Input(plain_text(&d)))?;
+            let program = einsum(expression, sizes, options.dtype.unwrap_or_default())
+                .map_err(|d| Error::Input(plain_text(&d)))?;
             Ok(plain(program, vec![], hash))
         }
         Source::Plan(path) => Err(Error::Usage(format!(
@@ -97,7 +101,9 @@ pub(crate) fn load_file(path: &Path) -> Result<tn_dsl::load::Loaded, Error> {
 
 fn no_parameters(options: &Options) -> Result<(), Error> {
     match options.set.first() {
-        Some((name, _)) => Err(Error::Input(format!("an einsum has no parameter `{name}`, help: leave out `--set`"))),
+        Some((name, _)) => {
+            Err(Error::Input(format!("an einsum has no parameter `{name}`, help: leave out `--set`")))
+        }
         None => Ok(()),
     }
 }
@@ -132,11 +138,14 @@ fn network(loaded: tn_dsl::load::Loaded, options: &Options, mut hash: StableHash
     diagnostics.retain(|d| !d.is_error());
     for source in loaded.sources.iter() {
         // Folders differ between machines; names within a project do not.
-        let name = Path::new(&source.name).file_name().map_or_else(|| source.name.clone(), |n| n.to_string_lossy().into());
+        let name = Path::new(&source.name)
+            .file_name()
+            .map_or_else(|| source.name.clone(), |n| n.to_string_lossy().into());
         hash.part(&name, source.text.as_bytes());
     }
     for file in &made.data_files {
-        let bytes = std::fs::read(file).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", file.display())))?;
+        let bytes =
+            std::fs::read(file).map_err(|e| Error::Io(format!("cannot read `{}`: {e}", file.display())))?;
         hash.part("data", &bytes);
     }
     let files = loaded.files.iter().chain(&made.data_files).cloned().collect();
@@ -168,7 +177,10 @@ pub(crate) fn read_constant(path: &Path, name: Option<&str>) -> Result<(Vec<u64>
         }
     };
     if let Elements::Foreign(kind) = &array.elements {
-        return Err(format!("the array in `{}` has the type `{kind}`, not f32, f64, c64 or c128", path.display()));
+        return Err(format!(
+            "the array in `{}` has the type `{kind}`, not f32, f64, c64 or c128",
+            path.display()
+        ));
     }
     Ok((array.shape, array.elements.to_complex()))
 }
@@ -213,9 +225,13 @@ fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>) 
     let indices: Vec<&str> = e.indices.iter().map(|&i| name(i)).collect();
     let mut help = vec![format!("allow `--max-size {}`", elements(e.log2_max_size))];
     if let Some(i) = e.suggestion {
-        help.push(format!("index `{}` would help the most, but its size is known at run time only; give it a fixed size", name(i)));
+        help.push(format!(
+            "index `{}` would help the most, but its size is known at run time only; give it a fixed size",
+            name(i)
+        ));
     }
-    let tensors = vec![(format!("the result with indices [{}]", indices.join(", ")), elements(e.log2_max_size))];
+    let tensors =
+        vec![(format!("the result with indices [{}]", indices.join(", ")), elements(e.log2_max_size))];
     Error::Infeasible(Box::new(Infeasible {
         limit: Limit::MaxSize(max_size.unwrap_or(u64::MAX)),
         smallest: elements(e.log2_max_size),
@@ -263,7 +279,10 @@ fn const_values(program: &Program, leaf: &Leaf, value: &ConstValue) -> Result<Ve
     let dims: Vec<u64> = leaf.legs.iter().map(|&i| program.indices[i].size.value).collect();
     let count = dims.iter().try_fold(1u64, |p, &d| p.checked_mul(d)).filter(|&n| n <= MAX_CONST);
     let Some(count) = count else {
-        return Err(Error::Input(format!("the constant `{}` has more than `{MAX_CONST}` entries", leaf.name)));
+        return Err(Error::Input(format!(
+            "the constant `{}` has more than `{MAX_CONST}` entries",
+            leaf.name
+        )));
     };
     if let ConstValue::Dense(values) = value {
         return Ok(values.clone());
@@ -287,7 +306,8 @@ fn const_values(program: &Program, leaf: &Leaf, value: &ConstValue) -> Result<Ve
 pub(crate) fn output_infos(program: &Program) -> Vec<OutputInfo> {
     let mut out = Vec::new();
     for o in &program.outputs {
-        let dims: Vec<_> = program.nodes[o.node].legs.iter().map(|&i| program.indices[i].size.dim()).collect();
+        let dims: Vec<_> =
+            program.nodes[o.node].legs.iter().map(|&i| program.indices[i].size.dim()).collect();
         let info = |name: String| OutputInfo { name, dims: dims.clone(), axes: o.axes.clone() };
         if o.log {
             out.extend([info(format!("{}.phase", o.name)), info(format!("{}.log", o.name))]);
@@ -314,14 +334,20 @@ pub(crate) fn entries(options: &Options) -> Vec<EntryKind> {
 pub(crate) fn dag(prepared: &Prepared, outcomes: &[Outcome], options: &Options) -> Result<Dag, Error> {
     let trees: Vec<RegionTree> = outcomes
         .iter()
-        .map(|o| RegionTree { ssa_path: o.tree.ssa_path.clone(), sliced: o.tree.sliced.clone(), optimal: o.optimal })
+        .map(|o| RegionTree {
+            ssa_path: o.tree.ssa_path.clone(),
+            sliced: o.tree.sliced.clone(),
+            optimal: o.optimal,
+        })
         .collect();
     let mut dag = tn_ir::lower::lower(&prepared.program, &prepared.regions, &trees).map_err(|e| match e {
         tn_ir::lower::LowerError::BadTree { .. } => Error::internal("lowering", e),
         other => Error::Input(other.to_string()),
     })?;
-    let wrt: Vec<ArrayId> =
-        (0..prepared.needs_grad.len()).filter(|&k| prepared.needs_grad[k]).map(|k| ArrayId(k as u32)).collect();
+    let wrt: Vec<ArrayId> = (0..prepared.needs_grad.len())
+        .filter(|&k| prepared.needs_grad[k])
+        .map(|k| ArrayId(k as u32))
+        .collect();
     if options.grad {
         tn_grad::vjp(&mut dag, &wrt);
     }

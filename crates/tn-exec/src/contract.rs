@@ -124,7 +124,8 @@ pub(crate) fn recognise<T: Element>(
 
 /// Whether different points have different results: strides grow faster than the axes below them reach.
 fn injective(groups: [&Vec<Span<3>>; 3]) -> bool {
-    let mut all: Vec<(i64, i64)> = groups.into_iter().flatten().map(|s| (s.strides[2].abs(), s.len)).collect();
+    let mut all: Vec<(i64, i64)> =
+        groups.into_iter().flatten().map(|s| (s.strides[2].abs(), s.len)).collect();
     all.sort_unstable();
     let mut reach = 0;
     for (stride, len) in all {
@@ -137,7 +138,13 @@ fn injective(groups: [&Vec<Span<3>>; 3]) -> bool {
 }
 
 /// Runs a contraction of operands 0 and 1.
-pub(crate) fn run<T: Element>(c: &Contract<T>, a: Pointer<T>, b: Pointer<T>, out: Pointer<T>, threads: usize) {
+pub(crate) fn run<T: Element>(
+    c: &Contract<T>,
+    a: Pointer<T>,
+    b: Pointer<T>,
+    out: Pointer<T>,
+    threads: usize,
+) {
     let (left, right) = if c.swapped { (b, a) } else { (a, b) };
     let (batch, rows, columns, depth) = (count(&c.batch), count(&c.rows), count(&c.columns), count(&c.sum));
     let column_panels = (columns + COLUMNS as i64 - 1) / COLUMNS as i64;

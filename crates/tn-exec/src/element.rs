@@ -7,7 +7,16 @@ use tn_ir::scalar::ScalarOp;
 
 /// What arrays hold.
 pub trait Element:
-    Copy + Default + Send + Sync + PartialEq + std::fmt::Debug + Add<Output = Self> + AddAssign + Mul<Output = Self> + 'static
+    Copy
+    + Default
+    + Send
+    + Sync
+    + PartialEq
+    + std::fmt::Debug
+    + Add<Output = Self>
+    + AddAssign
+    + Mul<Output = Self>
+    + 'static
 {
     /// Its name in plans.
     const DTYPE: DType;
@@ -75,10 +84,26 @@ macro_rules! real {
                     Tanh(a) => f::tanh(at(a)),
                     Erf(a) => f::erf(at(a)),
                     Abs(a) => at(a).abs(),
-                    Min(a, b) => if at(b) < at(a) { at(b) } else { at(a) },
-                    Max(a, b) => if at(b) > at(a) { at(b) } else { at(a) },
+                    Min(a, b) => {
+                        if at(b) < at(a) {
+                            at(b)
+                        } else {
+                            at(a)
+                        }
+                    }
+                    Max(a, b) => {
+                        if at(b) > at(a) {
+                            at(b)
+                        } else {
+                            at(a)
+                        }
+                    }
                     Select { cmp, lhs, rhs, yes, no } => {
-                        if cmp.holds(at(lhs) as f64, at(rhs) as f64) { at(yes) } else { at(no) }
+                        if cmp.holds(at(lhs) as f64, at(rhs) as f64) {
+                            at(yes)
+                        } else {
+                            at(no)
+                        }
                     }
                     Conj(a) => at(a),
                 }
@@ -141,10 +166,26 @@ macro_rules! complex {
                     Tanh(a) => real(f::tanh(at(a).re)),
                     Erf(a) => real(f::erf(at(a).re)),
                     Abs(a) => real(f::c_abs(cx(a))),
-                    Min(a, b) => if at(b).re < at(a).re { at(b) } else { at(a) },
-                    Max(a, b) => if at(b).re > at(a).re { at(b) } else { at(a) },
+                    Min(a, b) => {
+                        if at(b).re < at(a).re {
+                            at(b)
+                        } else {
+                            at(a)
+                        }
+                    }
+                    Max(a, b) => {
+                        if at(b).re > at(a).re {
+                            at(b)
+                        } else {
+                            at(a)
+                        }
+                    }
                     Select { cmp, lhs, rhs, yes, no } => {
-                        if cmp.holds(at(lhs).re as f64, at(rhs).re as f64) { at(yes) } else { at(no) }
+                        if cmp.holds(at(lhs).re as f64, at(rhs).re as f64) {
+                            at(yes)
+                        } else {
+                            at(no)
+                        }
                     }
                     Conj(a) => at(a).conj(),
                 }

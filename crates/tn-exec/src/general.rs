@@ -221,7 +221,8 @@ fn fold<T: Element>(
             match op {
                 Op::Number(x) => dst[..width].fill(*x),
                 Op::Load(i) => {
-                    let (p, stride) = (ins[*i].moved(at[*i] + first * g.lanes.strides[*i]), g.lanes.strides[*i]);
+                    let (p, stride) =
+                        (ins[*i].moved(at[*i] + first * g.lanes.strides[*i]), g.lanes.strides[*i]);
                     for (l, cell) in dst[..width].iter_mut().enumerate() {
                         // SAFETY: the access is bounded for all values of the axes.
                         *cell = unsafe { p.read(l as i64 * stride) };

@@ -106,7 +106,12 @@ impl<'p, T: Element> Executor<'p, T> {
     ///
     /// # Errors
     /// A missing entry; a missing or misshapen array.
-    pub fn run(&self, kind: EntryKind, given: &Given<T>, saved: &mut Vec<T>) -> Result<Results<T>, ExecError> {
+    pub fn run(
+        &self,
+        kind: EntryKind,
+        given: &Given<T>,
+        saved: &mut Vec<T>,
+    ) -> Result<Results<T>, ExecError> {
         let at = self.plan.entries.iter().position(|e| e.kind == kind).ok_or(ExecError::NoEntry(kind))?;
         let (entry, prepared) = (&self.plan.entries[at], &self.entries[at]);
         if kind == EntryKind::ForwardSaving {

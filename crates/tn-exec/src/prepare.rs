@@ -118,11 +118,16 @@ impl Maker<'_> {
     }
     fn length(&self, p: &Poly) -> Result<usize, ExecError> {
         let bytes = self.plan.dtype.bytes() as usize;
-        let n = usize::try_from(self.eval(p)?).ok().filter(|n| n.checked_mul(bytes).is_some_and(|b| b < 1 << 62));
+        let n =
+            usize::try_from(self.eval(p)?).ok().filter(|n| n.checked_mul(bytes).is_some_and(|b| b < 1 << 62));
         n.ok_or_else(|| ExecError::Invalid("a length is negative or larger than any memory".into()))
     }
 
-    fn nodes<T: Element>(&mut self, items: &[Item], work: &mut Vec<StepWork<T>>) -> Result<Vec<Node>, ExecError> {
+    fn nodes<T: Element>(
+        &mut self,
+        items: &[Item],
+        work: &mut Vec<StepWork<T>>,
+    ) -> Result<Vec<Node>, ExecError> {
         let mut out = Vec::with_capacity(items.len());
         for item in items {
             out.push(match item {
@@ -150,7 +155,11 @@ impl Maker<'_> {
 
     fn buffer(&self, b: BufferId) -> Result<usize, ExecError> {
         let at = b.0 as usize;
-        if at < self.places.len() { Ok(at) } else { Err(ExecError::Invalid("there is no such buffer".into())) }
+        if at < self.places.len() {
+            Ok(at)
+        } else {
+            Err(ExecError::Invalid("there is no such buffer".into()))
+        }
     }
 
     fn step<T: Element>(&self, s: &Step) -> Result<StepWork<T>, ExecError> {

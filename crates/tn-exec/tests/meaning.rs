@@ -22,7 +22,10 @@ const KINDS: [EntryKind; 3] = [EntryKind::Forward, EntryKind::ForwardSaving, Ent
 
 fn compare<T: Element>(plan: &Plan, given: &Arrays, size: u64, tolerance: f64) -> Result<(), String> {
     let typed = Given {
-        arrays: given.iter().map(|(c, v)| (c.clone(), v.iter().map(|&z| T::from_complex(z)).collect())).collect(),
+        arrays: given
+            .iter()
+            .map(|(c, v)| (c.clone(), v.iter().map(|&z| T::from_complex(z)).collect()))
+            .collect(),
     };
     for threads in [1, 3] {
         let executor = Executor::<T>::new(plan, &|_| size, threads).map_err(|e| e.to_string())?;
@@ -33,9 +36,10 @@ fn compare<T: Element>(plan: &Plan, given: &Arrays, size: u64, tolerance: f64) -
             for (class, want) in &want {
                 let got: Vec<Complex64> = got.arrays[class].iter().map(|x| x.to_complex()).collect();
                 let scale = want.iter().filter(|v| v.is_finite()).map(|v| v.norm()).fold(1.0, f64::max);
-                let close = got.iter().zip(want).all(|(g, w)| {
-                    (g - w).norm() <= tolerance * scale || (!w.is_finite() && !g.is_finite())
-                });
+                let close = got
+                    .iter()
+                    .zip(want)
+                    .all(|(g, w)| (g - w).norm() <= tolerance * scale || (!w.is_finite() && !g.is_finite()));
                 if !close {
                     return Err(format!("{:?} {class:?} is {got:?}, not {want:?}", entry.kind));
                 }
@@ -83,7 +87,8 @@ fn product(m: u64, k: u64, n: u64, strides: [[u64; 3]; 3]) -> Plan {
     let mut buffer = |class: Class, len: u64| {
         buffers.push(Buffer { class, name: "t".into(), len: poly(len), offset: Poly::zero(), live: (0, 0) })
     };
-    let (a, b, y) = (buffer(Class::Leaf(0), m * k), buffer(Class::Leaf(1), k * n), buffer(Class::Output(0), m * n));
+    let (a, b, y) =
+        (buffer(Class::Leaf(0), m * k), buffer(Class::Leaf(1), k * n), buffer(Class::Output(0), m * n));
     let access = |buffer, s: [u64; 3]| Access {
         buffer,
         offset: Poly::zero(),
@@ -135,7 +140,8 @@ fn large_products_are_the_same_on_any_number_of_threads() {
         let mut random = Random(3);
         let mut draw = |len: u64| (0..len).map(|_| random.unit()).collect::<Vec<f64>>();
         let (a, b) = (draw(m * k), draw(k * n));
-        let given = Given { arrays: BTreeMap::from([(Class::Leaf(0), a.clone()), (Class::Leaf(1), b.clone())]) };
+        let given =
+            Given { arrays: BTreeMap::from([(Class::Leaf(0), a.clone()), (Class::Leaf(1), b.clone())]) };
         let run = |threads| {
             let e = Executor::<f64>::new(&plan, &|_| 0, threads).unwrap();
             e.run(EntryKind::Forward, &given, &mut vec![]).unwrap().arrays.remove(&Class::Output(0)).unwrap()
@@ -145,7 +151,10 @@ fn large_products_are_the_same_on_any_number_of_threads() {
         for i in 0..m {
             for j in 0..n {
                 let want: f64 = (0..k)
-                    .map(|x| a[(i * strides[0][0] + x * strides[0][2]) as usize] * b[(j * strides[1][1] + x * strides[1][2]) as usize])
+                    .map(|x| {
+                        a[(i * strides[0][0] + x * strides[0][2]) as usize]
+                            * b[(j * strides[1][1] + x * strides[1][2]) as usize]
+                    })
                     .sum();
                 let got = got[(i * strides[2][0] + j * strides[2][1]) as usize];
                 assert!((got - want).abs() < 1e-11, "{i}, {j}: {got}, not {want}");
@@ -158,7 +167,8 @@ fn large_products_are_the_same_on_any_number_of_threads() {
 fn what_does_not_fit_is_an_error_and_nothing_is_read() {
     let mut plan = product(2, 3, 4, [[3, 0, 1], [0, 1, 4], [4, 1, 0]]);
     let e = Executor::<f64>::new(&plan, &|_| 0, 1).unwrap();
-    let short = Given { arrays: BTreeMap::from([(Class::Leaf(0), vec![0.0; 5]), (Class::Leaf(1), vec![0.0; 12])]) };
+    let short =
+        Given { arrays: BTreeMap::from([(Class::Leaf(0), vec![0.0; 5]), (Class::Leaf(1), vec![0.0; 12])]) };
     let why = e.run(EntryKind::Forward, &short, &mut vec![]).unwrap_err().to_string();
     assert!(why.contains("`5` elements"), "{why}");
     assert!(e.run(EntryKind::Vjp, &short, &mut vec![]).is_err());

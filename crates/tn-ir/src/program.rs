@@ -54,6 +54,17 @@ pub struct Program {
     pub nodes: Arena<NodeId, NodeData>,
     /// What is computed.
     pub outputs: Vec<Output>,
+    /// The topologies that the network's own body calls: what their parameters stand for, for reports.
+    pub topologies: Vec<Topology>,
+}
+
+/// A call of a topology.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Topology {
+    /// Its path, `g` or `g[3]`: what the names of its leaves begin with.
+    pub path: String,
+    /// The legs of the tensor that it returned.
+    pub legs: Vec<IndexId>,
 }
 
 /// An index.

@@ -13,7 +13,7 @@ use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
 /// The largest network that the exact search is tried on.
 const EXACT_TENSORS: usize = 20;
 /// Splits that the exact search may look at.
-const EXACT_WORK: u64 = 600_000_000;
+const EXACT_WORK: u64 = 100_000_000;
 
 /// Searches for a contraction tree of `net`.
 ///

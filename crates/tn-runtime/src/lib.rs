@@ -41,7 +41,8 @@ pub mod slices {
 
 /// The source texts from which generated modules take what they call: functions in double precision, functions and complex numbers
 /// in terms of `Real` and `Cx`, parts of arrays.
-pub const SOURCES: [&str; 3] = [include_str!("double.rs"), include_str!("typed.rs"), include_str!("slices.rs")];
+pub const SOURCES: [&str; 3] =
+    [include_str!("double.rs"), include_str!("typed.rs"), include_str!("slices.rs")];
 
 #[cfg(test)]
 mod tests {
@@ -49,7 +50,11 @@ mod tests {
     extern crate std;
 
     fn close(got: f64, want: f64, name: &str, x: f64) {
-        let bad = if want.is_finite() { (got - want).abs() > 8e-16 * want.abs().max(1e-300) } else { got != want && !(got.is_nan() && want.is_nan()) };
+        let bad = if want.is_finite() {
+            (got - want).abs() > 8e-16 * want.abs().max(1e-300)
+        } else {
+            got != want && !(got.is_nan() && want.is_nan())
+        };
         assert!(!bad, "{name}({x:e}) = {got:e}, not {want:e}");
     }
 
@@ -83,7 +88,8 @@ mod tests {
 
     #[test]
     fn powers() {
-        for (x, y) in [(2.0, 10.0), (2.0, -3.0), (9.0, 0.5), (-2.0, 3.0), (1.5, 2.25), (0.0, 2.0), (7.0, 0.0)] {
+        for (x, y) in [(2.0, 10.0), (2.0, -3.0), (9.0, 0.5), (-2.0, 3.0), (1.5, 2.25), (0.0, 2.0), (7.0, 0.0)]
+        {
             let (got, want) = (work::pow_(x, y), f64::powf(x, y));
             assert!((got - want).abs() <= 4e-15 * want.abs(), "{x}^{y} = {got}, not {want}");
         }
@@ -93,7 +99,12 @@ mod tests {
     #[test]
     fn the_error_function() {
         // Abramowitz and Stegun, table 7.1.
-        for (x, want) in [(0.0, 0.0), (0.5, 0.520_499_877_813_046_5), (1.0, 0.842_700_792_949_714_9), (2.0, 0.995_322_265_018_952_7)] {
+        for (x, want) in [
+            (0.0, 0.0),
+            (0.5, 0.520_499_877_813_046_5),
+            (1.0, 0.842_700_792_949_714_9),
+            (2.0, 0.995_322_265_018_952_7),
+        ] {
             close(work::erf_(x), want, "erf", x);
             close(work::erf_(-x), -want, "erf", -x);
         }

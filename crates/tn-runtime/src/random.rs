@@ -36,7 +36,8 @@ impl Stream {
 
     /// Two numbers of 64 bits.
     fn block(self, i: u64) -> (u64, u64) {
-        let w = philox([i as u32, (i >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32], self.key);
+        let w =
+            philox([i as u32, (i >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32], self.key);
         (u64::from(w[0]) | u64::from(w[1]) << 32, u64::from(w[2]) | u64::from(w[3]) << 32)
     }
 
@@ -73,7 +74,10 @@ mod tests {
     fn known_answers() {
         // From the test vectors of the authors' library (Random123, kat_vectors).
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::ast::*;
 use crate::diag::{Code, Diagnostic};
 use crate::load::{Global, GlobalRef};
 use std::sync::Arc;
-use tn_ir::program::{IndexId, NodeId};
+use tn_ir::program::{IndexId, NodeId, Topology};
 use tn_ir::span::Span;
 
 impl Elab<'_> {
@@ -41,8 +41,7 @@ impl Elab<'_> {
             if component.is_empty() { outer.path.clone() } else { format!("{}{component}.", outer.path) };
         let mode = mode.unwrap_or_else(|| outer.mode.clone());
         let binders = if component.is_empty() { outer.scope.binders.clone() } else { vec![] };
-        let mut frame =
-            Frame { scope, module: g.module, path, mode, kind: BodyKind::Topology, result: None };
+        let mut frame = Frame { scope, module: g.module, path, mode, kind: BodyKind::Topology, result: None };
         frame.scope.binders = binders;
         frame.scope.push();
         self.frames.push(frame);
@@ -60,7 +59,13 @@ impl Elab<'_> {
             return Err(Failed);
         }
         match result {
-            Some(node) => Ok(node),
+            Some(node) => {
+                if !component.is_empty() && self.frame().path.is_empty() {
+                    let legs = self.program.nodes[node].legs.clone();
+                    self.program.topologies.push(Topology { path: component.to_string(), legs });
+                }
+                Ok(node)
+            }
             None => {
                 let d = Diagnostic::error(
                     Code::NoReturn,

@@ -132,13 +132,13 @@ pub fn elaborate(loaded: &Loaded, options: &Options) -> (Option<Elaborated>, Vec
 }
 
 /// What `tnc check` reports: everything wrong with any network of the file, each elaborated with its defaults where it has them.
-pub fn check_all(loaded: &Loaded) -> Vec<Diagnostic> {
+pub fn check_all(loaded: &Loaded, read_data: Option<ReadData<'_>>) -> Vec<Diagnostic> {
     let mut all = loaded.diagnostics.clone();
     if all.iter().any(Diagnostic::is_error) {
         return all;
     }
     for n in networks(loaded).iter().filter(|n| n.params.iter().all(|p| p.2.is_some())) {
-        let options = Options { network: Some(n.name.clone()), ..Options::default() };
+        let options = Options { network: Some(n.name.clone()), read_data, ..Options::default() };
         for d in elaborate(loaded, &options).1 {
             if !all.contains(&d) {
                 all.push(d);

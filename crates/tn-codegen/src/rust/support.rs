@@ -120,7 +120,12 @@ fn replace_words(text: &str, words: &[(&str, &str)]) -> String {
 }
 
 /// The text of everything that is wanted: definitions, or imports of `tn-runtime`.
-pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names, runtime: Runtime) -> Result<String, EmitError> {
+pub(super) fn text(
+    wanted: &Wanted,
+    m: &Module,
+    names: &Names,
+    runtime: Runtime,
+) -> Result<String, EmitError> {
     let mut out = String::new();
     if !m.entries.is_empty() {
         out.push_str(CHECKS);
@@ -128,7 +133,8 @@ pub(super) fn text(wanted: &Wanted, m: &Module, names: &Names, runtime: Runtime)
     let complex = names.elem != names.real;
     if runtime == Runtime::Crate {
         let own = ["cut", "part", "cut_family", "of_family"];
-        let (slices, functions): (Vec<&str>, Vec<&str>) = wanted.functions.iter().partition(|f| own.contains(f));
+        let (slices, functions): (Vec<&str>, Vec<&str>) =
+            wanted.functions.iter().partition(|f| own.contains(f));
         let mut functions: Vec<String> = functions.into_iter().map(str::to_owned).collect();
         let module = if names.real == "f32" { "single" } else { "double" };
         if complex {

@@ -48,7 +48,8 @@ fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String
     if !sliced.is_empty() {
         let _ = write!(heading, ", sliced over {}", names(sliced));
     }
-    let mut out = format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
+    let mut out =
+        format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
     out.push_str("<g stroke=\"#2b5b84\" fill=\"none\">\n");
     for (k, &(a, b)) in ssa_path.iter().enumerate() {
         let (px, py) = place(n + k);
@@ -68,7 +69,11 @@ fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String
         for &leaf in &order {
             let (lx, ly) = place(leaf);
             let name = escape(&net.inputs[leaf]);
-            let _ = writeln!(out, "<text transform=\"translate({lx:.1} {:.1}) rotate(60)\">{name}</text>", ly + 8.0);
+            let _ = writeln!(
+                out,
+                "<text transform=\"translate({lx:.1} {:.1}) rotate(60)\">{name}</text>",
+                ly + 8.0
+            );
         }
     }
     out.push_str("</g>\n");
