@@ -39,6 +39,19 @@ pub fn cases_in(dir: &std::path::Path) -> Result<Vec<Case>, Box<dyn std::error::
     Ok(cases)
 }
 
+/// An array of 64-bit integers of an `.npz`: networks have none, so the compiler's readers keep no entries of it.
+pub fn read_int64(npz: &std::path::Path, name: &str) -> Result<Vec<i64>, Box<dyn std::error::Error>> {
+    use std::io::Read;
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(npz)?)?;
+    let mut bytes = Vec::new();
+    archive.by_name(&format!("{name}.npy"))?.read_to_end(&mut bytes)?;
+    // Magic, version 1.0, the length of the header in two bytes.
+    let header = bytes.get(8..10).ok_or("no header")?;
+    let start = 10 + usize::from(u16::from_le_bytes([header[0], header[1]]));
+    let body = bytes.get(start..).ok_or("no entries")?;
+    Ok(body.chunks_exact(8).map(|c| i64::from_le_bytes(std::array::from_fn(|i| c[i]))).collect())
+}
+
 impl Case {
     fn text(&self, key: &str) -> &str {
         self.meta[key].as_str().unwrap_or_default()
