@@ -59,6 +59,19 @@ pub(crate) fn atom(p: &Poly, names: &SizeNames) -> String {
     if text.contains(' ') { format!("({text})") } else { text }
 }
 
+/// The text without parentheses around the whole of it: an argument of a call needs none.
+pub(crate) fn bare(text: &str) -> &str {
+    let Some(inside) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) else { return text };
+    let mut depth = 0i32;
+    for c in inside.chars() {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        if depth < 0 {
+            return text;
+        }
+    }
+    inside
+}
+
 /// A loop bound.
 pub(crate) fn bound(b: &Bound, names: &SizeNames) -> String {
     match b.multiple_of {

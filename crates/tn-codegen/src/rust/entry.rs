@@ -350,7 +350,7 @@ impl EntryPrinter<'_> {
             let field = &self.names.grads[f as usize];
             let at = expr::number(&out.member, round);
             self.wanted.function("cut_family");
-            p.line(format!("let (before, y, after) = cut_family(&mut grad_inputs.{field}[..], {at});"));
+            p.line(format!("let (before, y, after) = cut_family(&mut grad_inputs.{field}[..], {});", expr::bare(&at)));
             for ((o, len), beside) in ins.iter().zip(&k.operands).zip(&beside) {
                 if !beside {
                     args.push(format!("&{}", self.target(o, len, round)));
@@ -364,6 +364,7 @@ impl EntryPrinter<'_> {
                 }
                 self.wanted.function("of_family");
                 let (member, range) = (expr::number(&o.member, round), self.range(o, len, round));
+                let member = expr::bare(&member);
                 args.push(format!("&of_family(before, after, {member}){range}"));
             }
             args.push(format!("&mut y{}", self.range(out, out_len, round)));
@@ -372,10 +373,11 @@ impl EntryPrinter<'_> {
             self.wanted.function("part");
             let (at, len) = (self.offset(out, round), expr::poly(out_len, &self.names.sizes));
             let array = self.array(out, round);
-            p.line(format!("let (before, y, after) = cut({array}, {at}, {len});"));
+            p.line(format!("let (before, y, after) = cut({array}, {}, {});", expr::bare(&at), expr::bare(&len)));
             for ((o, len), beside) in ins.iter().zip(&k.operands).zip(&beside) {
                 if *beside {
                     let (from, len) = (self.offset(o, round), expr::poly(len, &self.names.sizes));
+                    let (from, len) = (expr::bare(&from), expr::bare(&len));
                     args.push(format!("part(before, after, y.len(), {from}, {len})"));
                 } else {
                     args.push(format!("&{}", self.target(o, len, round)));
