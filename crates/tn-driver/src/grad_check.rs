@@ -8,7 +8,6 @@ use crate::options::{Options, Source};
 use crate::run::{Native, exec_error, given as typed_given, threads};
 use crate::table::Table;
 use num_complex::Complex64;
-use std::collections::BTreeMap;
 use std::time::Instant;
 use tn_exec::Executor;
 use tn_ir::dag::ArrayRole;
@@ -202,14 +201,11 @@ pub fn report_text(report: &[LeafCheck]) -> String {
     table.render()
 }
 
-/// An array of objects.
+/// The worst error, and an object for each leaf.
 pub fn report_json(report: &[LeafCheck]) -> serde_json::Value {
-    let rows: BTreeMap<&str, serde_json::Value> = report
-        .iter()
-        .map(|r| {
-            let row = serde_json::json!({ "entries": r.entries, "error": r.error, "dot_error": r.dot_error });
-            (r.name.as_str(), row)
-        })
-        .collect();
-    serde_json::json!(rows)
+    let row = |r: &LeafCheck| {
+        serde_json::json!({ "name": r.name, "entries": r.entries, "error": r.error, "dot_error": r.dot_error })
+    };
+    let worst = report.iter().map(|r| r.error.max(r.dot_error)).fold(0.0, f64::max);
+    serde_json::json!({ "worst": worst, "leaves": report.iter().map(row).collect::<Vec<_>>() })
 }

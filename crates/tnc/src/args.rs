@@ -68,7 +68,7 @@ pub struct What {
     #[arg(long, value_name = "EXPR")]
     pub einsum: Option<String>,
     /// Sizes of its indices: `a=2,b=3`
-    #[arg(long, value_name = "SIZES", requires = "einsum", value_parser = parse_sizes)]
+    #[arg(long, value_name = "SIZES", requires = "einsum", conflicts_with = "file", value_parser = parse_sizes)]
     pub sizes: Option<Sizes>,
     /// Element type of an einsum or instance: f32, f64, c64, c128
     #[arg(long, value_parser = parse_dtype)]

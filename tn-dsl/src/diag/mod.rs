@@ -83,7 +83,8 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     candidates
         .into_iter()
         .filter(|c| *c != name)
-        .map(|c| (distance(name, c), c))
+        // a slip of the shift key is the likeliest
+        .map(|c| (if c.to_lowercase() == name.to_lowercase() { 0 } else { distance(name, c) }, c))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
@@ -115,6 +116,7 @@ mod tests {
     fn slips_are_recognised_and_strangers_are_not() {
         assert_eq!(did_you_mean("chian", ["ring", "chain"]), Some("chain"));
         assert_eq!(did_you_mean("lenght", ["length", "len"]), Some("length"));
+        assert_eq!(did_you_mean("W", ["v", "w"]), Some("w"));
         assert_eq!(did_you_mean("foo", ["quux", "chain"]), None);
     }
 }

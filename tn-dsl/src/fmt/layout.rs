@@ -209,7 +209,12 @@ fn join(lines: &[OutLine]) -> String {
     let width = |l: &OutLine| l.code.chars().count();
     let mut i = 0;
     while i < lines.len() {
-        let run = lines[i..].iter().take_while(|l| l.comment.is_some() && !l.code.trim().is_empty()).count();
+        let commented = |l: &OutLine| l.comment.is_some() && !l.code.trim().is_empty();
+        let mut run = lines[i..].iter().take_while(|l| commented(l)).count();
+        // a line that opens a block stands alone
+        if let Some(open) = lines[i..i + run].iter().position(|l| l.code.ends_with('{')) {
+            run = open.max(1);
+        }
         if run == 0 {
             out.push_str(&lines[i].code);
             out.push_str(lines[i].comment.as_deref().unwrap_or(""));

@@ -28,7 +28,7 @@ pub fn run(a: &GradCheck, talk: Talk) -> Result<(), Error> {
         }
     };
     out::result(&bytes, a.output.as_deref())?;
-    let worst = report.iter().map(|r| r.error).fold(0.0, f64::max);
+    let worst = report.iter().map(|r| r.error.max(r.dot_error)).fold(0.0, f64::max);
     if worst.is_nan() || worst > a.tolerance {
         return Err(Error::Input(format!(
             "the worst relative error `{worst:.3e}` is above the tolerance `{:.1e}`",
