@@ -175,7 +175,9 @@ impl RustCall<'_> {
         let real = self.real();
         if self.plan().dtype.is_complex() {
             let elem = self.elem();
-            format!("read({name:?}).chunks(2).map(|c| {elem}::new(c[0] as {real}, c[1] as {real})).collect::<Vec<_>>()")
+            format!(
+                "read({name:?}).chunks(2).map(|c| {elem}::new(c[0] as {real}, c[1] as {real})).collect::<Vec<_>>()"
+            )
         } else {
             format!("read({name:?}).into_iter().map(|x| x as {real}).collect::<Vec<_>>()")
         }
@@ -243,11 +245,8 @@ impl RustCall<'_> {
         let eval = |p: &tn_ir::size::Poly| p.eval(|s| self.job.size(s) as i64) as usize;
         let (saved, workspace) = (eval(&entry.saved_len), eval(&entry.workspace_len));
         if !m.sizes.is_empty() {
-            let parts: Vec<String> = m
-                .sizes
-                .iter()
-                .map(|z| format!("{}: {}", m.symbols[*z].name, self.job.size(*z)))
-                .collect();
+            let parts: Vec<String> =
+                m.sizes.iter().map(|z| format!("{}: {}", m.symbols[*z].name, self.job.size(*z))).collect();
             args.push(format!("{}::Sizes {{ {} }}", plan.name, parts.join(", ")));
         }
         self.flat("params", Class::Leaf);
@@ -413,8 +412,7 @@ impl CudaCall<'_> {
             if f.subscripted {
                 let parts: Vec<String> = f.leaves.iter().map(|l| format!("{prefix}{l}.data()")).collect();
                 let real = self.real();
-                let _ =
-                    writeln!(self.s, "{constness} {real} *{prefix}s{k}[] = {{{}}};", parts.join(", "));
+                let _ = writeln!(self.s, "{constness} {real} *{prefix}s{k}[] = {{{}}};", parts.join(", "));
                 args.push(format!("{prefix}s{k}"));
             } else {
                 args.push(format!("{prefix}{}.data()", f.leaves[0]));
@@ -443,14 +441,15 @@ impl CudaCall<'_> {
         }
         self.pointers(&m.inputs, &format!("in_{name}_"), "const", &mut args);
         let mut results: Vec<(Class, String)> = Vec::new();
-        let mut outputs = |c: &mut Self, prefix: &str, args: &mut Vec<String>, class: &dyn Fn(u32) -> Class| {
-            for (i, o) in plan.outputs.iter().enumerate() {
-                let variable = format!("{prefix}_{name}_{i}");
-                c.fresh(&variable, job.len(&o.dims));
-                args.push(format!("{variable}.data()"));
-                results.push((class(i as u32), variable));
-            }
-        };
+        let mut outputs =
+            |c: &mut Self, prefix: &str, args: &mut Vec<String>, class: &dyn Fn(u32) -> Class| {
+                for (i, o) in plan.outputs.iter().enumerate() {
+                    let variable = format!("{prefix}_{name}_{i}");
+                    c.fresh(&variable, job.len(&o.dims));
+                    args.push(format!("{variable}.data()"));
+                    results.push((class(i as u32), variable));
+                }
+            };
         match entry.kind {
             EntryKind::Forward => outputs(self, "out", &mut args, &Class::Output),
             EntryKind::ForwardSaving => {
@@ -502,7 +501,8 @@ impl CudaCall<'_> {
 pub fn write_cuda(jobs: &[Job], dir: &Path) -> Result<String, String> {
     let (mut all, mut headers) = (String::new(), String::new());
     for job in jobs {
-        let files = emit_cuda(&job.plan, &CudaOptions::default()).map_err(|e| format!("{}: {e}", job.plan.name))?;
+        let files =
+            emit_cuda(&job.plan, &CudaOptions::default()).map_err(|e| format!("{}: {e}", job.plan.name))?;
         for f in &files {
             std::fs::write(dir.join(&f.name), &f.text).map_err(io)?;
         }
@@ -530,8 +530,9 @@ pub fn run_cuda(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
         let _ = writeln!(body, "run_{}();", job.plan.name);
     }
     std::fs::write(dir.join("cusim.hpp"), CUSIM_HPP).map_err(io)?;
-    let main =
-        format!("{headers}{CUDA_MAIN}{functions}int main(int, char **argv) {{\nfolder = argv[1];\n{body}}}\n");
+    let main = format!(
+        "{headers}{CUDA_MAIN}{functions}int main(int, char **argv) {{\nfolder = argv[1];\n{body}}}\n"
+    );
     std::fs::write(dir.join("main.cpp"), main).map_err(io)?;
     let cxx = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
     let exe = dir.join("main");

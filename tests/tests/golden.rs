@@ -21,7 +21,8 @@ impl Golden {
     fn new(case: Case) -> Golden {
         let arrays: BTreeMap<String, DataArray> = read_arrays(&case.npz).unwrap().into_iter().collect();
         let text = case.source(|k| arrays[&format!("param/{k}")].shape.clone());
-        let compiled = compile_text(&text, &all_entries()).unwrap_or_else(|e| panic!("{}: {e}\n{text}", case.name));
+        let compiled =
+            compile_text(&text, &all_entries()).unwrap_or_else(|e| panic!("{}: {e}\n{text}", case.name));
         let plan = compiled.plan().unwrap();
         let dynamic = arrays.get("param/X").map(|x| x.shape[0]);
         let mut job = Job::drawn(plan, &format!("case_{}", case.name), dynamic, 1).unwrap();

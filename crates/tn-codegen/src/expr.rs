@@ -8,7 +8,7 @@ use tn_kernel::module::{Number, OffsetTerm};
 /// Names of the run-time sizes.
 pub(crate) type SizeNames = BTreeMap<SymbolId, String>;
 
-fn size<'a>(names: &'a SizeNames, s: SymbolId) -> &'a str {
+fn size(names: &SizeNames, s: SymbolId) -> &str {
     names.get(&s).map_or("unknown_size", |n| n.as_str())
 }
 

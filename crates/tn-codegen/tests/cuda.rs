@@ -217,7 +217,7 @@ fn drive(cases: &[Case], dir: &Path) {
                 let want = interpret(plan, entry, sizes, &mut saved);
                 let tag = format!("{}_{n}_{:?}", plan.name, entry.kind);
                 let block = call(&c, entry.kind, &tag, &want, dir);
-                write!(body, "static void run_{tag}() {block}\n").unwrap();
+                writeln!(body, "static void run_{tag}() {block}").unwrap();
                 writeln!(headers, "static void run_{tag}();").unwrap();
             }
         }

@@ -203,9 +203,7 @@ pub fn report_text(report: &[LeafCheck]) -> String {
 
 /// The worst error, and an object for each leaf.
 pub fn report_json(report: &[LeafCheck]) -> serde_json::Value {
-    let row = |r: &LeafCheck| {
-        serde_json::json!({ "name": r.name, "entries": r.entries, "error": r.error, "dot_error": r.dot_error })
-    };
+    let row = |r: &LeafCheck| serde_json::json!({ "name": r.name, "entries": r.entries, "error": r.error, "dot_error": r.dot_error });
     let worst = report.iter().map(|r| r.error.max(r.dot_error)).fold(0.0, f64::max);
     serde_json::json!({ "worst": worst, "leaves": report.iter().map(row).collect::<Vec<_>>() })
 }

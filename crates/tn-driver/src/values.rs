@@ -61,7 +61,7 @@ pub fn count(text: &str) -> Result<u64, String> {
         return Ok(n);
     }
     let value: f64 = text.parse().map_err(|_| bad())?;
-    let whole = value.is_finite() && value >= 0.0 && value < 1.8e19 && value.fract() == 0.0;
+    let whole = value.is_finite() && (0.0..1.8e19).contains(&value) && value.fract() == 0.0;
     if whole { Ok(value as u64) } else { Err(bad()) }
 }
 

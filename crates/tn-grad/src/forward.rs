@@ -30,11 +30,8 @@ pub fn jvp_of(dag: &mut Dag, wrt: &[ArrayId], roots: &[Root]) {
         tangent_of.insert(array, dag.arrays.push(tangent));
     }
     let mut tangents: HashMap<DagId, DagId> = HashMap::new();
-    for index in 0..forward {
+    for (index, _) in active.iter().enumerate().take(forward).filter(|(_, a)| **a) {
         let id = DagId(index as u32);
-        if !active[index] {
-            continue;
-        }
         dag.current_span = dag.info(id).span;
         if let Some(t) = tangent(dag, id, &tangents, &tangent_of) {
             tangents.insert(id, t);

@@ -220,6 +220,8 @@ impl std::ops::Sub for &Poly {
 
 impl std::ops::Mul for &Poly {
     type Output = Poly;
+    // Exponents of a product add up.
+    #[allow(clippy::suspicious_arithmetic_impl)]
     fn mul(self, other: &Poly) -> Poly {
         let mut out = Poly::zero();
         for (ma, &ca) in &self.terms {

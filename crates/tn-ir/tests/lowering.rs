@@ -17,7 +17,8 @@ fn close(a: &Dense, b: &Dense) -> bool {
     let finite = a.data.iter().filter(|x| x.is_finite());
     let scale = finite.fold(1.0f64, |m, x| m.max(x.norm()));
     // What overflows does so in both, though perhaps elsewhere on the way.
-    let same = |x: &Complex64, y: &Complex64| (x - y).norm() <= 1e-9 * scale || !x.is_finite() && !y.is_finite();
+    let same =
+        |x: &Complex64, y: &Complex64| (x - y).norm() <= 1e-9 * scale || !x.is_finite() && !y.is_finite();
     a.shape == b.shape && a.data.iter().zip(&b.data).all(|(x, y)| same(x, y))
 }
 

@@ -215,11 +215,11 @@ impl Forest {
                     i += usize::from(x <= y);
                     j += usize::from(y <= x);
                     let mut stays = true;
-                    if x == y {
-                        if let Some(c) = left.get_mut(&leg) {
-                            *c -= 1;
-                            stays = *c > 1;
-                        }
+                    if x == y
+                        && let Some(c) = left.get_mut(&leg)
+                    {
+                        *c -= 1;
+                        stays = *c > 1;
                     }
                     if stays {
                         out.push(leg);

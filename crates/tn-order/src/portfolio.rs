@@ -134,7 +134,7 @@ impl Search<'_> {
             limit = Some(limit.map_or(p - slack, |l| l.min(p - slack)).max(0.0));
         }
         let exchange = limit.is_some();
-        if !exchange && matches!(self.kind, Minimize::Size | Minimize::Peak) && job % 4 != 0 {
+        if !exchange && matches!(self.kind, Minimize::Size | Minimize::Peak) && !job.is_multiple_of(4) {
             limit = Some((best.max_size - [0.5, 1.0, 2.0][(job % 3) as usize]).max(0.0));
         }
         Frame { kind: self.kind, limit, keep: &self.limits.keep, sliced, exchange }
@@ -314,7 +314,7 @@ fn job(
     until: Option<(f64, f64)>,
 ) -> Candidate {
     let mut rng = Rng::new(search.opts.seed, (3 << 40) + job);
-    let fresh = round < 4 || job % 4 == 0;
+    let fresh = round < 4 || job.is_multiple_of(4);
     let (from, first) = if fresh {
         (&starts[job as usize % starts.len()], 0.5)
     } else {

@@ -55,7 +55,7 @@ pub(crate) fn anneal(
     // the clock is read about every 20,000 nodes
     let stride = (20_000 / sub.n as u32).clamp(1, 256);
     while done < 1.0 {
-        if k % stride == 0 {
+        if k.is_multiple_of(stride) {
             if clock.over() {
                 break;
             }
@@ -73,7 +73,7 @@ pub(crate) fn anneal(
             s.exchange(t, frame.keep, rng);
         }
         k += 1;
-        if (beta > 3.0 && k % 8 == 0) || k == plan.sweeps {
+        if (beta > 3.0 && k.is_multiple_of(8)) || k == plan.sweeps {
             let (value, fits) = (s.total(), s.fits());
             if (fits, -value) > (best_fits, -best.value + 1e-6) {
                 best = s.snapshot();

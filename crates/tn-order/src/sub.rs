@@ -39,7 +39,7 @@ impl Sub {
                 sub.leg.resize(sub.leg.len().next_multiple_of(64), u32::MAX);
                 last = l;
             }
-            if sub.leg.len() % 64 == 0 {
+            if sub.leg.len().is_multiple_of(64) {
                 sub.weight.push(l);
             }
             place.push((i, sub.leg.len() as u32));

@@ -143,8 +143,8 @@ impl Run<'_> {
         }
         loop {
             let mut acc = Complex64::default();
-            let empty = folded.iter().any(|&i| sizes[i] == 0);
-            while !empty {
+            let mut left = !folded.iter().any(|&i| sizes[i] == 0);
+            while left {
                 for (k, walk) in ins.iter().enumerate() {
                     let (memory, i) = self.index(walk, &point, step)?;
                     args[k] = self.memory[memory][i];
@@ -154,9 +154,7 @@ impl Run<'_> {
                     Fold::Sum => acc += value,
                     Fold::MaxAbs => acc = Complex64::new(acc.re.max(value.norm()), 0.0),
                 }
-                if !advance(&mut point, &folded, &sizes) {
-                    break;
-                }
+                left = advance(&mut point, &folded, &sizes);
             }
             if step.fold == Fold::MaxAbs && (acc.re == 0.0 || !acc.re.is_finite()) {
                 acc = Complex64::new(1.0, 0.0);

@@ -58,7 +58,7 @@ impl Stream {
     /// Number `i`, normal with mean 0 and variance 1.
     pub fn normal(self, i: u64) -> f64 {
         let pair = self.normal_pair(i / 2);
-        if i % 2 == 0 { pair.0 } else { pair.1 }
+        if i.is_multiple_of(2) { pair.0 } else { pair.1 }
     }
 }
 

@@ -179,6 +179,8 @@ impl Elab<'_> {
         for f in &factors {
             let mut mine = HashMap::new();
             f.occurrences(&mut mine);
+            // counting: the order does not matter
+            #[allow(clippy::iter_over_hash_type)]
             for (&i, &n) in &mine {
                 *mentions.entry(i).or_default() += 1;
                 *occurrences.entry(i).or_default() += n;

@@ -318,10 +318,8 @@ impl Writer<'_> {
         }
         // a comment that ends the sequence brings its own new line
         let last_is_note = rows.len() > items.len();
-        if last_is_note {
-            if let Some(Doc::Concat(last)) = rows.last_mut() {
-                last.pop();
-            }
+        if last_is_note && let Some(Doc::Concat(last)) = rows.last_mut() {
+            last.pop();
         }
         broken |= noted;
         let hang = style == Style::Hang && !broken;

@@ -377,8 +377,7 @@ impl<'a> Writer<'a> {
         let mut at = stmt;
         let mut docs = vec![];
         let short = short_chain(self, stmt);
-        loop {
-            let StmtKind::If { cond, then, otherwise } = &at.kind else { break };
+        while let StmtKind::If { cond, then, otherwise } = &at.kind {
             docs.extend([text("if "), self.expr(cond, false), text(" ")]);
             let before = self.suffixes(then.span.start);
             docs.extend([concat(before), text("{"), self.block_body(then, short), text("}")]);

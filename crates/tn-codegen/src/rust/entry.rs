@@ -259,8 +259,7 @@ impl EntryPrinter<'_> {
                             format!("[{}]", row.join(", "))
                         })
                         .collect();
-                    self.tables
-                        .line(format!("#[doc = \" Where the operands of each round of a loop begin.\"]"));
+                    self.tables.line("#[doc = \" Where the operands of each round of a loop begin.\"]");
                     let (columns, rows) = (table.len(), rows.join(", "));
                     self.tables.line("#[allow(dead_code)]");
                     self.tables.line(format!("static {name}: [[usize; {columns}]; {rounds}] = [{rows}];"));
@@ -350,7 +349,10 @@ impl EntryPrinter<'_> {
             let field = &self.names.grads[f as usize];
             let at = expr::number(&out.member, round);
             self.wanted.function("cut_family");
-            p.line(format!("let (before, y, after) = cut_family(&mut grad_inputs.{field}[..], {});", expr::bare(&at)));
+            p.line(format!(
+                "let (before, y, after) = cut_family(&mut grad_inputs.{field}[..], {});",
+                expr::bare(&at)
+            ));
             for ((o, len), beside) in ins.iter().zip(&k.operands).zip(&beside) {
                 if !beside {
                     args.push(format!("&{}", self.target(o, len, round)));
@@ -373,7 +375,11 @@ impl EntryPrinter<'_> {
             self.wanted.function("part");
             let (at, len) = (self.offset(out, round), expr::poly(out_len, &self.names.sizes));
             let array = self.array(out, round);
-            p.line(format!("let (before, y, after) = cut({array}, {}, {});", expr::bare(&at), expr::bare(&len)));
+            p.line(format!(
+                "let (before, y, after) = cut({array}, {}, {});",
+                expr::bare(&at),
+                expr::bare(&len)
+            ));
             for ((o, len), beside) in ins.iter().zip(&k.operands).zip(&beside) {
                 if *beside {
                     let (from, len) = (self.offset(o, round), expr::poly(len, &self.names.sizes));

@@ -167,7 +167,7 @@ impl Body<'_> {
         // Real functions look at the real part.
         let real_call = |s: &mut Self, f: &'static str, a: u32| {
             let text = call(s, f, &[re(a)]);
-            if complex { s.wanted.from_real(s.names, &text) } else { text }
+            if complex { s.wanted.lifted(s.names, &text) } else { text }
         };
         let complex_call = |s: &mut Self, f: &'static str, c: &'static str, args: &[u32]| {
             let args: Vec<String> = args.iter().map(|&a| r(a)).collect();
@@ -191,7 +191,7 @@ impl Body<'_> {
             Erf(a) => real_call(self, "erf", a),
             Abs(a) if complex => {
                 let size = call(self, "c_abs", &[r(a)]);
-                self.wanted.from_real(self.names, &size)
+                self.wanted.lifted(self.names, &size)
             }
             Abs(a) => format!("if {0} < 0.0 {{ -{0} }} else {{ {0} }}", r(a)),
             Min(a, b) => format!("if {} < {} {{ {} }} else {{ {} }}", re(b), re(a), r(b), r(a)),

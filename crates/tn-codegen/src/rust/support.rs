@@ -25,7 +25,7 @@ impl Wanted {
         }
     }
     /// A real expression as an element of a complex network.
-    pub(super) fn from_real(&self, names: &Names, text: &str) -> String {
+    pub(super) fn lifted(&self, names: &Names, text: &str) -> String {
         format!("{}::new({text}, 0.0)", names.elem)
     }
 }

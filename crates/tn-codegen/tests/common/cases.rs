@@ -132,7 +132,7 @@ pub fn chain(name: &str, dtype: DType, sites: usize) -> Case {
         b.step((t, "srm"), &[(c, "lsr"), (from, "lm")], mul());
         b.step((to, "rq"), &[(t, "srm"), (o, "msq")], ScalarFn::product(false, true));
     }
-    b.step((y, "rq"), &[(if sites % 2 == 0 { e0 } else { e1 }, "rq")], ScalarFn::identity());
+    b.step((y, "rq"), &[(if sites.is_multiple_of(2) { e0 } else { e1 }, "rq")], ScalarFn::identity());
     Case { plan: b.plan, sizes: vec![vec![]] }
 }
 
@@ -257,7 +257,7 @@ fn random(seed: u64) -> Case {
         l.axes.clear();
     }
     let kinds = [EntryKind::Forward, EntryKind::ForwardSaving, EntryKind::Vjp];
-    let options = tn_plan::ScheduleOptions { in_place: seed % 2 == 0, ..Default::default() };
+    let options = tn_plan::ScheduleOptions { in_place: seed.is_multiple_of(2), ..Default::default() };
     let mut plan = tn_plan::plan(&dag, leaves, outputs, Default::default(), &kinds, &options);
     plan.name = format!("random_{seed}");
     plan.dtype = DType::C128;
