@@ -171,3 +171,20 @@ pub fn all_agree(what: &str, got: &Values, want: &Values, tolerance: f64) -> Res
     }
     Ok(())
 }
+
+/// The files of a corpus folder by stem, in order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn corpus_files(folder: &str) -> Result<Vec<(String, PathBuf)>, String> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(folder);
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))? {
+        let path = entry.map_err(|e| e.to_string())?.path();
+        if path.extension().is_some_and(|e| e == "tn") {
+            out.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path));
+        }
+    }
+    out.sort();
+    Ok(out)
+}

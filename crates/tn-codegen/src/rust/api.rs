@@ -19,7 +19,7 @@ use tn_kernel::Module;
 use tn_kernel::module::Family;
 use tn_plan::ir::{EntryKind, LeafInfo};
 
-const ALLOW: &str = "#[allow(dead_code, clippy::all)]";
+const ALLOW: &str = "#[allow(dead_code, non_snake_case, clippy::all)]";
 
 /// Prints everything that comes before the entries.
 pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
@@ -107,7 +107,7 @@ fn constants(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
     p.line(format!("pub static PARAMS: [Param; {}] = [{}];", rows.len(), rows.join(", ")));
     if !m.constants.is_empty() {
         let values: Vec<String> = m.constants.iter().map(|c| wanted.constant(names, c.re, c.im)).collect();
-        p.line("#[allow(dead_code, clippy::all)]");
+        p.line("#[allow(dead_code, non_snake_case, clippy::all)]");
         p.line(format!("static CONSTANTS: [{}; {}] = [{}];", names.elem, values.len(), values.join(", ")));
     }
 }
@@ -246,7 +246,7 @@ fn structure(p: &mut Printer, name: &str, fields: &[(String, String, String)]) {
 fn error(p: &mut Printer) {
     p.line(
         r##"#[doc = " Why an entry did nothing."]
-#[allow(dead_code, clippy::all)]
+#[allow(dead_code, non_snake_case, clippy::all)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     #[doc = " A slice has the wrong length."]
@@ -268,7 +268,7 @@ pub enum Error {
         found: usize,
     },
 }
-#[allow(clippy::all)]
+#[allow(non_snake_case, clippy::all)]
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match *self {

@@ -90,7 +90,7 @@ impl EntryPrinter<'_> {
         p.line("#[doc = \"\"]");
         p.line("#[doc = \" # Errors\"]");
         p.line("#[doc = \" If a length does not fit. Nothing is written then.\"]");
-        p.line("#[allow(dead_code, clippy::all)]");
+        p.line("#[allow(dead_code, non_snake_case, clippy::all)]");
         let mut args: Vec<String> = Vec::new();
         if !m.sizes.is_empty() {
             args.push("sizes: Sizes".into());

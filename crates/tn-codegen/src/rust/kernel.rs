@@ -29,7 +29,7 @@ pub(super) fn print(
     let (text, count) = &m.uses[id.0 as usize];
     let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     p.line(format!("#[doc = {:?}]", format!(" `{}`{more}.", text.replace(['\n', '`'], " "))));
-    p.line("#[allow(clippy::all)]");
+    p.line("#[allow(non_snake_case, clippy::all)]");
     let mut args: Vec<String> = k.symbols.iter().map(|s| format!("{}: usize", size(names, *s))).collect();
     let last = k.operands.len() - 1;
     let read = read_operands(k);
