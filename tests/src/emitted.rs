@@ -141,7 +141,28 @@ fn function(kind: EntryKind) -> &'static str {
 }
 
 const RUST_MAIN: &str = r#"
+/// Counts what is allocated, to see that kernels allocate nothing.
+struct Counting;
+static NOW: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+static PEAK: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+use std::sync::atomic::Ordering::Relaxed;
+unsafe impl std::alloc::GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(now, Relaxed);
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, p: *mut u8, layout: std::alloc::Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        unsafe { std::alloc::System.dealloc(p, layout) }
+    }
+}
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+#[allow(dead_code)]
+fn bytes<T>(array: &[T]) -> usize { std::mem::size_of_val(array) }
 fn at(name: &str) -> std::path::PathBuf { std::path::Path::new(&std::env::args().nth(1).unwrap()).join(name) }
+#[allow(dead_code)]
 fn read(name: &str) -> Vec<f64> {
     std::fs::read(at(name)).unwrap().chunks(8).map(|c| f64::from_le_bytes(c.try_into().unwrap())).collect()
 }
@@ -239,6 +260,32 @@ impl RustCall<'_> {
         args.push(format!("&mut {}", self.outputs("Outputs", prefix, "&mut ")));
     }
 
+    /// The variables that a call borrows.
+    fn arrays_of(&self, kind: EntryKind) -> Vec<String> {
+        let inputs: Vec<u32> = self.m.inputs.iter().flat_map(|f| f.leaves.clone()).collect();
+        let outputs = 0..self.plan().outputs.len();
+        let mut out = vec!["params".to_owned(), "workspace".to_owned()];
+        out.extend(inputs.iter().map(|l| format!("in{l}")));
+        match kind {
+            EntryKind::Forward => out.extend(outputs.map(|i| format!("out{i}"))),
+            EntryKind::ForwardSaving => {
+                out.push("saved".into());
+                out.extend(outputs.map(|i| format!("out{i}")));
+            }
+            EntryKind::Vjp => {
+                out.extend(["saved".into(), "grad_params".into()]);
+                out.extend(outputs.map(|i| format!("ct{i}")));
+                out.extend(self.m.grads.iter().flat_map(|f| &f.leaves).map(|l| format!("grad{l}")));
+            }
+            EntryKind::Jvp => {
+                out.push("tan_params".into());
+                out.extend(inputs.iter().map(|l| format!("tan{l}")));
+                out.extend(outputs.flat_map(|i| [format!("out{i}"), format!("jvp{i}")]));
+            }
+        }
+        out
+    }
+
     fn call(&mut self, entry: &Entry) {
         let (m, plan) = (self.m, self.plan().clone());
         let mut args = Vec::new();
@@ -294,7 +341,16 @@ impl RustCall<'_> {
         let name = function(entry.kind);
         let _ = writeln!(self.s, "let mut workspace = {};", self.zeros(workspace));
         args.push("&mut workspace".into());
-        let _ = writeln!(self.s, "{}::{name}({}).unwrap();", plan.name, args.join(", "));
+        let arrays: Vec<String> = self.arrays_of(entry.kind).iter().map(|a| format!("bytes(&{a})")).collect();
+        let _ = writeln!(
+            self.s,
+            "let (held, before) = ({}, NOW.load(Relaxed));\nPEAK.store(before, Relaxed);\n{}::{name}({}).unwrap();\n\
+             write(\"{}.measured.{name}\", vec![held as f64, (PEAK.load(Relaxed) - before) as f64]);",
+            arrays.join(" + "),
+            plan.name,
+            args.join(", "),
+            plan.name
+        );
         let ends = |class: &Class| format!("{}.{name}", file(&plan, class));
         let outputs = plan.outputs.len() as u32;
         match entry.kind {
@@ -349,6 +405,19 @@ pub fn run_rust(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
             read_results(job, &m, dir)
         })
         .collect()
+}
+
+/// What a run of [`run_rust`] measured for an entry: the bytes of the arrays that it was given, and the most bytes that it allocated itself.
+///
+/// # Errors
+/// The entry did not run.
+pub fn measured(job: &Job, kind: EntryKind, dir: &Path) -> Result<(u128, u128), String> {
+    let path = dir.join(format!("{}.measured.{}", job.plan.name, function(kind)));
+    let values = read_values(&path, false)?;
+    match values.as_slice() {
+        [held, own] => Ok((held.re as u128, own.re as u128)),
+        _ => Err(format!("{} is malformed", path.display())),
+    }
 }
 
 const CUDA_MAIN: &str = r#"

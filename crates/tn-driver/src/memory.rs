@@ -1,8 +1,9 @@
 //! The search under `--memory`: the limit is on what is allocated, so every candidate is scheduled and allocated before it counts.
 //!
 //! First the trees as they are, under every policy for what is saved for the backward pass. If none fits, the region with the largest peak is
-//! sliced to half its largest result, again and again, each time under every policy. The plan with the lowest modelled time among those
-//! that fit is kept. The number of rounds is bounded; what cannot be sliced further is left alone.
+//! searched again for a tree of a smaller peak (by the objective, and by the peak alone), sliced where needed; if there is none, it is sliced to
+//! half its largest result. How much smaller is read off from what was allocated. This goes on, each time under every policy, until
+//! something fits and a little longer. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
 
 use crate::compile::Prepared;
 use crate::error::{Error, Infeasible, Limit};
@@ -12,7 +13,7 @@ use crate::stages::{self, Built, Target};
 use std::time::Instant;
 use tn_ir::dag::Dag;
 use tn_ir::size::SymbolKind;
-use tn_order::{Network, Outcome};
+use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::{Machine, declared_max, peak_bytes_at_max};
 use tn_plan::ir::{Class, Plan};
@@ -48,10 +49,12 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Schedules and allocates these trees: everything saved, then less and less.
-    fn attempt(&mut self, outcomes: &[Outcome]) -> Result<(), Error> {
+    /// Returns the smallest peak of these trees; none if they were not even scheduled.
+    fn attempt(&mut self, outcomes: &[Outcome]) -> Result<Option<u128>, Error> {
         if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
-            return Ok(());
+            return Ok(None);
         }
+        let mut least = u128::MAX;
         let dag = stages::dag(self.prepared, outcomes, self.options)?;
         let mut policies = vec![SavePolicy::SaveAll];
         let mut at = 0;
@@ -63,6 +66,7 @@ impl Search<'_> {
                 policies.extend(less_saved(&plan, peak, self.limit));
             }
             at += 1;
+            least = least.min(peak);
             if self.smallest.as_ref().is_none_or(|(p, _)| peak < *p) {
                 self.smallest = Some((peak, plan.clone()));
             }
@@ -71,7 +75,7 @@ impl Search<'_> {
                 self.best = Some((seconds, outcomes.to_vec(), dag.clone(), plan));
             }
         }
-        Ok(())
+        Ok(Some(least))
     }
 
     fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {
@@ -113,18 +117,40 @@ pub fn within(
         smallest: None,
     };
     let mut outcomes = first;
-    search.attempt(&outcomes)?;
+    let mut peak = search.attempt(&outcomes)?;
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
-    // A region is out once it cannot be sliced further.
+    // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
     // Slicing is in vain where what the caller holds is too much already.
     while left > 0 && search.smallest.as_ref().is_none_or(|(_, p)| held_bytes(p) <= search.limit) {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
-        match harder(prepared, networks, &outcomes, options, r, began) {
-            Some(o) => {
-                outcomes[r] = o;
-                search.attempt(&outcomes)?;
+        let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
+        let ratio = match peak {
+            Some(p) => (search.limit.saturating_sub(held) as f64 / p.saturating_sub(held).max(1) as f64)
+                .clamp(0.25, 0.85),
+            None => 0.25,
+        };
+        let mut next: Option<(u128, Outcome)> = None;
+        for target in targets(&outcomes[r], options, ratio) {
+            let Some(found) = smaller(prepared, networks, &outcomes, options, r, target, began) else {
+                continue;
+            };
+            let mut changed = outcomes.clone();
+            changed[r] = found.clone();
+            let least = search.attempt(&changed)?.unwrap_or(u128::MAX);
+            if next.as_ref().is_none_or(|(p, _)| least < *p) {
+                next = Some((least, found));
+            }
+            // Halving the largest result is for where no smaller peak was found.
+            if target.max_size.is_none() && least < peak.unwrap_or(u128::MAX) && target.minimize.is_some() {
+                break;
+            }
+        }
+        match next {
+            Some((least, found)) => {
+                outcomes[r] = found;
+                peak = Some(least).filter(|&p| p < u128::MAX);
             }
             None => open[r] = false,
         }
@@ -147,21 +173,36 @@ fn largest(outcomes: &[Outcome], open: &[bool]) -> Option<usize> {
     best
 }
 
-/// The region `r` with half its largest result, and failing that half its peak of intermediates.
-fn harder(
+/// What to aim at next, where the peak of the intermediates should become `ratio` of what it is.
+fn targets(now: &Outcome, options: &Options, ratio: f64) -> Vec<Target> {
+    let cost = &now.cost;
+    let mut out = Vec::new();
+    let inputs = (cost.log2_peak.exp2() - cost.log2_peak_inter.exp2()).max(0.0);
+    let peak = inputs + cost.log2_peak_inter.exp2() * ratio;
+    if peak.is_finite() && cost.log2_peak_inter > 0.0 {
+        let by = |minimize| Target { max_size: None, max_peak: Some(peak.log2()), minimize };
+        out.extend([by(None), by(Some(Minimize::Peak))]);
+    }
+    let size = cost.log2_max_size - 1.0;
+    if size >= 0.0 {
+        let half = (size.min(62.0).exp2() + 1e-6) as u64;
+        let max_size = Some(options.max_size.map_or(half, |m| m.min(half)));
+        out.push(Target { max_size, ..Target::default() });
+    }
+    out
+}
+
+/// The region `r` by another target, if that makes it smaller.
+fn smaller(
     prepared: &Prepared,
     networks: &[Network],
     outcomes: &[Outcome],
     options: &Options,
     r: usize,
+    target: Target,
     began: Instant,
 ) -> Option<Outcome> {
     let now = &outcomes[r].cost;
-    let size = now.log2_max_size - 1.0;
-    if size < 0.0 || now.log2_max_size <= 0.0 {
-        return None;
-    }
-    let target = Target { max_size: Some((size.min(62.0).exp2() + 1e-6) as u64), max_peak: None };
     let found = stages::search(&prepared.regions[r], &networks[r], options, target, began).ok();
     found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
 }

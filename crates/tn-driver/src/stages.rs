@@ -15,7 +15,7 @@ use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
 use tn_ir::region::{Region, RegionTree};
 use tn_ir::size::SymbolId;
-use tn_order::{Network, Outcome};
+use tn_order::{Minimize, Network, Outcome};
 use tn_plan::cost::Machine;
 use tn_plan::ir::{EntryKind, LeafInfo, OutputInfo, Plan};
 use tn_plan::verify::VerifiedPlan;
@@ -45,12 +45,15 @@ pub struct Built {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Target {
     pub max_size: Option<u64>,
+    /// log2 of elements, inputs included.
     pub max_peak: Option<f64>,
+    /// Instead of the options' objective.
+    pub minimize: Option<Minimize>,
 }
 
 impl Target {
     pub fn of(options: &Options) -> Target {
-        Target { max_size: options.max_size, max_peak: None }
+        Target { max_size: options.max_size, ..Target::default() }
     }
 }
 
@@ -204,7 +207,7 @@ pub(crate) fn search(
         (a, b) => a.or(b),
     };
     let asked = tn_order::Options {
-        minimize: options.minimize,
+        minimize: target.minimize.unwrap_or(options.minimize),
         seed: options.seed,
         trials: options.trials,
         max_time: options.max_time.map(|t| t.saturating_sub(began.elapsed())),
