@@ -33,12 +33,28 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const WORKLOADS: [&str; 6] = ["peps_norm", "ising", "amplitude", "lattice", "triangles", "two_layer"];
+/// The parts of the unlimited memory that each must do with. A tenth of the amplitude's 2,177 numbers is too few for its slices to stay
+/// affordable.
+const WORKLOADS: [(&str, &[u128]); 6] = [
+    ("peps_norm", &[2, 4, 10]),
+    ("ising", &[2, 4, 10]),
+    ("amplitude", &[2, 4]),
+    ("lattice", &[2, 4, 10]),
+    ("triangles", &[2, 4, 10]),
+    ("two_layer", &[2, 4, 10]),
+];
 const KINDS: [&[EntryKind]; 2] =
     [&[EntryKind::Forward], &[EntryKind::Forward, EntryKind::ForwardSaving, EntryKind::Vjp]];
 
 fn own_bytes(plan: &Plan) -> u128 {
     plan.summary.workspace_bytes + plan.summary.saved_bytes
+}
+
+/// What the caller holds in the entry where that is most: parameters, inputs, outputs, cotangents and gradients.
+fn held_bytes(plan: &Plan) -> u128 {
+    let own = |kind| if kind == EntryKind::Forward { 0 } else { plan.summary.saved_bytes };
+    let entries = plan.entries.iter().zip(&plan.summary.entries);
+    entries.map(|(e, s)| s.peak_bytes - s.workspace_bytes - own(e.kind)).max().unwrap_or(0)
 }
 
 /// The arrays that a call of the entry borrows, as the plan says; what else must exist then comes on top in its peak.
@@ -58,22 +74,23 @@ fn borrowed(plan: &Plan, kind: EntryKind) -> u128 {
 #[test]
 fn limits_hold_as_allocated_and_as_measured() {
     let mut jobs = Vec::new();
-    for name in WORKLOADS {
+    for (name, parts) in WORKLOADS {
         for kinds in KINDS {
             let grad = kinds.len() > 1;
             let options = Options { grad, threads: 2, ..Options::default() };
             let free = compile_file(corpus(&format!("{name}.tn")), &options).unwrap();
             let plan = free.plan().unwrap();
-            let held = plan.summary.peak_bytes - own_bytes(plan);
+            let held = held_bytes(plan);
             let job = Job::drawn(plan, &format!("{name}_free"), None, 7).unwrap();
             let want = job.execute(1).unwrap();
-            for part in [2u128, 4, 10] {
+            for &part in parts {
                 let limit = held + own_bytes(plan) / part;
                 let limited = Options { memory: u64::try_from(limit).ok(), ..options.clone() };
                 let what = format!("{name}_{}_{part}", if grad { "grad" } else { "value" });
                 let compiled = compile_file(corpus(&format!("{name}.tn")), &limited);
                 let compiled =
                     compiled.unwrap_or_else(|e| panic!("{what} (limit {limit}, {held} held): {e}"));
+                assert!(compiled.region_plans[0].log10_macs < 8.0, "{what}: too many slices");
                 let small = compiled.plan().unwrap();
                 assert!(small.summary.peak_bytes <= limit, "{what}: {} of {limit}", small.summary.peak_bytes);
                 let mut job = Job::drawn(small, &what, None, 7).unwrap();
@@ -90,6 +107,9 @@ fn limits_hold_as_allocated_and_as_measured() {
             }
         }
     }
+    // Compiling is what costs: the networks of few tensors stand for all.
+    jobs.retain(|job: &Job| job.plan.leaves.len() <= 16);
+    assert_eq!(jobs.len(), 18);
     let dir = folder(env!("CARGO_TARGET_TMPDIR"), "memory").unwrap();
     let emitted = run_rust(&jobs, &dir).unwrap();
     for (job, got) in jobs.iter().zip(&emitted) {

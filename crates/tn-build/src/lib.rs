@@ -8,7 +8,7 @@
 //!
 //! and in the crate:
 //!
-//! ```ignore
+//! ```text
 //! mod layers {
 //!     include!(concat!(env!("OUT_DIR"), "/layers.rs"));
 //! }
