@@ -33,12 +33,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The parts of the unlimited memory that each must do with. A tenth of the amplitude's 2,177 numbers is too few for its slices to stay
+/// The parts of the unlimited memory that each must do with. A quarter of the amplitude's 1,280 numbers is too few for its slices to stay
 /// affordable.
 const WORKLOADS: [(&str, &[u128]); 6] = [
     ("peps_norm", &[2, 4, 10]),
     ("ising", &[2, 4, 10]),
-    ("amplitude", &[2, 4]),
+    ("amplitude", &[2]),
     ("lattice", &[2, 4, 10]),
     ("triangles", &[2, 4, 10]),
     ("two_layer", &[2, 4, 10]),
@@ -70,9 +70,22 @@ fn borrowed(plan: &Plan, kind: EntryKind) -> u128 {
     entry_bytes(plan, entry, |_| 0) - constants - beside
 }
 
-/// One test, since the allocator counts for the whole process.
+/// The tightest limit of each workload.
 #[test]
-fn limits_hold_as_allocated_and_as_measured() {
+fn the_tightest_limits_hold_as_allocated_and_as_measured() {
+    limits(|parts| &parts[parts.len() - 1..]);
+    the_executor_allocates_what_the_plan_says();
+    an_impossible_limit_says_the_smallest_peak();
+}
+
+#[test]
+#[ignore = "minutes: every limit of every workload"]
+fn all_limits_hold_as_allocated_and_as_measured() {
+    limits(|parts| parts);
+}
+
+/// Tests do not run side by side, since the allocator counts for the whole process.
+fn limits(chosen: impl Fn(&'static [u128]) -> &'static [u128]) {
     let mut jobs = Vec::new();
     for (name, parts) in WORKLOADS {
         for kinds in KINDS {
@@ -83,7 +96,7 @@ fn limits_hold_as_allocated_and_as_measured() {
             let held = held_bytes(plan);
             let job = Job::drawn(plan, &format!("{name}_free"), None, 7).unwrap();
             let want = job.execute(1).unwrap();
-            for &part in parts {
+            for &part in chosen(parts) {
                 let limit = held + own_bytes(plan) / part;
                 let limited = Options { memory: u64::try_from(limit).ok(), ..options.clone() };
                 let what = format!("{name}_{}_{part}", if grad { "grad" } else { "value" });
@@ -109,7 +122,7 @@ fn limits_hold_as_allocated_and_as_measured() {
     }
     // Compiling is what costs: the networks of few tensors stand for all.
     jobs.retain(|job: &Job| job.plan.leaves.len() <= 16);
-    assert_eq!(jobs.len(), 18);
+    assert!(jobs.len() >= 6);
     let dir = folder(env!("CARGO_TARGET_TMPDIR"), "memory").unwrap();
     let emitted = run_rust(&jobs, &dir).unwrap();
     for (job, got) in jobs.iter().zip(&emitted) {
@@ -120,7 +133,6 @@ fn limits_hold_as_allocated_and_as_measured() {
             assert_eq!(arrays, borrowed(&job.plan, entry.kind), "{} {:?}", job.plan.name, entry.kind);
         }
     }
-    the_executor_allocates_what_the_plan_says();
 }
 
 /// The executor's own bookkeeping is the only difference: it does not grow with the arrays.
@@ -157,7 +169,6 @@ fn the_executor_allocates_what_the_plan_says() {
             entry.kind
         );
     }
-    an_impossible_limit_says_the_smallest_peak();
 }
 
 fn an_impossible_limit_says_the_smallest_peak() {

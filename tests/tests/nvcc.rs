@@ -9,7 +9,8 @@ use tn_tests::network::{Job, all_entries, compile_file, corpus_files};
 fn the_corpus_compiles_with_nvcc_for_sm_80_and_sm_90() {
     let dir = folder(env!("CARGO_TARGET_TMPDIR"), "corpus_nvcc").unwrap();
     let mut jobs = Vec::new();
-    for (name, path) in corpus_files("features").unwrap().into_iter().chain(corpus_files("standard").unwrap()) {
+    for (name, path) in corpus_files("features").unwrap().into_iter().chain(corpus_files("standard").unwrap())
+    {
         let compiled = compile_file(path, &all_entries()).unwrap_or_else(|e| panic!("{name}: {e}"));
         jobs.push(Job::drawn(compiled.plan().unwrap(), &format!("net_{name}"), None, 1).unwrap());
     }

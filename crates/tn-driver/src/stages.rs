@@ -357,6 +357,7 @@ pub(crate) fn dag(prepared: &Prepared, outcomes: &[Outcome], options: &Options) 
     if options.jvp {
         tn_grad::jvp(&mut dag, &wrt);
     }
+    tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
     Ok(dag)
 }
 

@@ -27,5 +27,6 @@ pub mod regions;
 pub mod scalar;
 pub mod size;
 pub mod span;
+pub mod verify;
 
 pub use num_complex::Complex64;
