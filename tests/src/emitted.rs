@@ -345,7 +345,7 @@ impl RustCall<'_> {
         let _ = writeln!(
             self.s,
             "let (held, before) = ({}, NOW.load(Relaxed));\nPEAK.store(before, Relaxed);\n{}::{name}({}).unwrap();\n\
-             write(\"{}.measured.{name}\", vec![held as f64, (PEAK.load(Relaxed) - before) as f64]);",
+             let own = PEAK.load(Relaxed) - before;\nwrite(\"{}.measured.{name}\", vec![held as f64, own as f64]);",
             arrays.join(" + "),
             plan.name,
             args.join(", "),

@@ -44,7 +44,7 @@ codes! {
     MissingImport = "TN0009", "a file or library item that is imported does not exist", "use \"blokcs.tn\"", "check the path: file imports are relative to the importing file";
     NoNetwork = "TN0011", "there is no network of that name, or none at all", "tnc plan shapes.tn --network lyaer", "name one of the file's networks";
     ImportCycle = "TN0010", "files import each other in a circle", "a.tn: use \"b.tn\"    b.tn: use \"a.tn\"", "move what both need into a third file";
-    UnusedDoc = "TN0011", "a `///` line that stands before nothing it could document", "let n = 3 +\n    /// three\n    4", "put it before an item or a statement, or write `//`";
+    UnusedDoc = "TN0012", "a `///` line that stands before nothing it could document", "let n = 3 +\n    /// three\n    4", "put it before an item or a statement, or write `//`";
     // names and compile time: TN01xx
     UnknownName = "TN0101", "a name that means nothing here", "let n = lenght(dims)", "declare it, import it, or correct the spelling";
     DuplicateName = "TN0102", "a name declared twice in one body", "index i: 2\nindex i: 3", "rename one of them";

@@ -113,6 +113,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_has_an_id_of_its_own() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.id()), Some(*code));
+        }
+    }
+
+    #[test]
     fn slips_are_recognised_and_strangers_are_not() {
         assert_eq!(did_you_mean("chian", ["ring", "chain"]), Some("chain"));
         assert_eq!(did_you_mean("lenght", ["length", "len"]), Some("length"));
