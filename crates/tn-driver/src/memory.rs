@@ -20,6 +20,8 @@ use tn_plan::ir::{Class, Plan};
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
+/// Rounds where nothing can fit.
+const VAIN_ROUNDS: usize = 8;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
 const EXTRA_ROUNDS: usize = 1;
 /// Trees with larger results are not even scheduled.
@@ -121,8 +123,11 @@ pub fn within(
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
-    // Slicing is in vain where what the caller holds is too much already.
-    while left > 0 && search.smallest.as_ref().is_none_or(|(_, p)| held_bytes(p) <= search.limit) {
+    if search.smallest.as_ref().is_some_and(|(_, p)| held_bytes(p) > search.limit) {
+        // What the caller holds is too much already: a few rounds, so that the error can say how little would do.
+        left = left.min(VAIN_ROUNDS);
+    }
+    while left > 0 {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
         let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
