@@ -1,7 +1,8 @@
 //! Compile-time values.
 
 use crate::ast::TypeKind;
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use tn_ir::Complex64;
 use tn_ir::program::MapId;
@@ -34,6 +35,32 @@ pub enum Value {
 pub struct MapRef {
     /// In the program's table.
     pub id: MapId,
+}
+
+/// Lists that are worth remembering.
+const LONG: usize = 32;
+
+thread_local! {
+    /// The last long lists of ints that were looked at. A topology passes its lists to a function for each of its sites.
+    static INTS: RefCell<VecDeque<Rc<Vec<Value>>>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn all_ints(list: &Rc<Vec<Value>>) -> bool {
+    let look = || list.iter().all(|v| matches!(v, Value::Int(..)));
+    if list.len() < LONG {
+        return look();
+    }
+    INTS.with_borrow_mut(|known| {
+        if known.iter().any(|k| Rc::ptr_eq(k, list)) {
+            return true;
+        }
+        let ints = look();
+        if ints {
+            known.truncate(3);
+            known.push_front(list.clone());
+        }
+        ints
+    })
 }
 
 impl Value {
@@ -76,7 +103,8 @@ impl Value {
             | (TypeKind::String, Value::Str(_))
             | (TypeKind::Map, Value::Map(_)) => true,
             (TypeKind::PerPlace, Value::Int(..)) => true,
-            (TypeKind::PerPlace, Value::List(l)) => l.iter().all(|v| matches!(v, Value::Int(..))),
+            (TypeKind::PerPlace, Value::List(l)) => all_ints(l),
+            (TypeKind::List(inner), Value::List(l)) if matches!(**inner, TypeKind::Int) => all_ints(l),
             (TypeKind::List(inner), Value::List(l)) => l.iter().all(|v| v.fits(inner)),
             _ => false,
         }
