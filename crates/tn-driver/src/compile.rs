@@ -200,7 +200,7 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
         }
         None if too_large => (outcomes, None),
         None => {
-            let dag = stages::dag(&prepared, &outcomes, options)?;
+            let dag = stages::dag(&prepared, &outcomes, options, false)?;
             let save = SavePolicy::SaveAll;
             let plan = stages::schedule(&prepared, &networks, &outcomes, &dag, options, &machine, save)?;
             let built = stages::verified(dag, plan)?;

@@ -1,6 +1,7 @@
 //! The search under `--memory`: the limit is on what is allocated, so every candidate is scheduled and allocated before it counts.
 //!
-//! First the trees as they are, under every policy for what is saved for the backward pass. If none fits, the region with the largest peak is
+//! First the trees as they are, under every policy for what is saved for the backward pass; if nothing fits and there are slices, the same with
+//! everything inside the slice loops, so that nothing is kept across rounds. If none fits, the region with the largest peak is
 //! searched again for a tree of a smaller peak (by the objective, and by the peak alone), sliced where needed; if there is none, it is sliced to
 //! half its largest result. How much smaller is read off from what was allocated. This goes on, each time under every policy, until
 //! something fits and a little longer. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
@@ -57,12 +58,30 @@ impl Search<'_> {
             return Ok(None);
         }
         let mut least = u128::MAX;
-        let dag = stages::dag(self.prepared, outcomes, self.options)?;
+        for remake in [false, true] {
+            // What the slice loops do not change fills a small workspace; making it in every round costs work that others need not do.
+            if remake && (least <= self.limit || outcomes.iter().all(|o| o.tree.sliced.is_empty())) {
+                break;
+            }
+            least = least.min(self.policies(outcomes, remake)?);
+        }
+        Ok(Some(least))
+    }
+
+    /// The same under every policy for what is saved.
+    fn policies(&mut self, outcomes: &[Outcome], remake: bool) -> Result<u128, Error> {
+        let mut least = u128::MAX;
+        let mut outcomes = outcomes.to_vec();
+        if remake {
+            // nothing is hoisted
+            outcomes.iter_mut().for_each(|o| o.cost.log10_macs_hoisted = o.cost.log10_macs);
+        }
+        let dag = stages::dag(self.prepared, &outcomes, self.options, remake)?;
         let mut policies = vec![SavePolicy::SaveAll];
         let mut at = 0;
         while at < policies.len() {
             let save = policies[at];
-            let plan = self.schedule(outcomes, &dag, save)?;
+            let plan = self.schedule(&outcomes, &dag, save)?;
             let peak = peak_bytes_at_max(&plan);
             if at == 0 && self.options.grad && peak > self.limit {
                 policies.extend(less_saved(&plan, peak, self.limit));
@@ -74,10 +93,10 @@ impl Search<'_> {
             }
             let seconds = plan.summary.modelled_seconds;
             if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
-                self.best = Some((seconds, outcomes.to_vec(), dag.clone(), plan));
+                self.best = Some((seconds, outcomes.clone(), dag.clone(), plan));
             }
         }
-        Ok(Some(least))
+        Ok(least)
     }
 
     fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {

@@ -333,14 +333,21 @@ pub(crate) fn entries(options: &Options) -> Vec<EntryKind> {
     out
 }
 
-/// The dag of these trees with its derivatives, checked against the program.
-pub(crate) fn dag(prepared: &Prepared, outcomes: &[Outcome], options: &Options) -> Result<Dag, Error> {
+/// The dag of these trees with its derivatives, checked against the program. With `remake`, what slice loops do not change is made in every
+/// round.
+pub(crate) fn dag(
+    prepared: &Prepared,
+    outcomes: &[Outcome],
+    options: &Options,
+    remake: bool,
+) -> Result<Dag, Error> {
     let trees: Vec<RegionTree> = outcomes
         .iter()
         .map(|o| RegionTree {
             ssa_path: o.tree.ssa_path.clone(),
             sliced: o.tree.sliced.clone(),
             optimal: o.optimal,
+            remake,
         })
         .collect();
     let mut dag = tn_ir::lower::lower(&prepared.program, &prepared.regions, &trees).map_err(|e| match e {

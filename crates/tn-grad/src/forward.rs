@@ -106,7 +106,8 @@ fn tangent(
             }
             dag.concat(axis, moved)
         }
-        Op::At { a, picks } => dag.at(t(a)?, picks),
+        Op::At { a, picks, inside: None } => dag.at(t(a)?, picks),
+        Op::At { a, picks, inside: Some(nest) } => dag.at_inside(t(a)?, picks, nest),
         Op::Collect { a, nest, places } => dag.collect(t(a)?, nest, places),
     })
 }

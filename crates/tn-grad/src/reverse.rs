@@ -164,9 +164,10 @@ impl Sweep {
                     start += len;
                 }
             }
-            Op::At { a, picks } => {
+            Op::At { a, picks, inside } => {
                 // what is picked from outside goes back to its place, round by round
-                let Some(home) = picks.first().map(|&(_, v)| dag.vars[v].nest) else { return };
+                let home = inside.or_else(|| picks.first().map(|&(_, v)| dag.vars[v].nest));
+                let Some(home) = home else { return };
                 let value = dag.collect(ct, home, picks);
                 self.contributions.entry(a).or_default().push(value);
             }

@@ -7,7 +7,7 @@
 //! **Loops.** A region with sliced indices is computed by a *nest*: a list of loop variables, outermost first. Inside it, [`Op::At`]
 //! reads one slice of a value that was computed outside; [`Op::Collect`] leaves the nest: it sums over every loop variable that it
 //! does not place, and puts the slices along `places` where they belong. `depth` of a node is the number of loop variables (a prefix of
-//! its nest's) that its value depends on; 0 is outside. Transposition maps `At` to `Collect` and back, so adjoints of
+//! its nest's) that its value depends on (or may be made to, by `inside`); 0 is outside. Transposition maps `At` to `Collect` and back, so adjoints of
 //! sliced programs are programs of the same kind.
 //!
 //! **Meaning of each op** (all tensors row-major, shapes in `dims`):
@@ -24,7 +24,7 @@
 //! | `Slice` | `dims[axis]` entries from `start` |
 //! | `Pad` | zero but for `a`, which stands from `before` |
 //! | `Concat` | parts one after the other along `axis` |
-//! | `At` | entry `var` along each named axis; these axes disappear |
+//! | `At` | entry `var` along each named axis; these axes disappear. With `inside`, it and what is made of it belong to the innermost loop: recomputed in every round instead of kept |
 //! | `Collect` | see above; `places` are (axis of the result, variable), in increasing order of axis |
 //! | `MaxAbs` | order 0: the largest modulus, 1 if that is zero or not finite; its derivative is zero by decree (it only rescales) |
 
@@ -148,6 +148,8 @@ pub enum Op {
     At {
         a: DagId,
         picks: Vec<(u32, VarId)>,
+        /// Computed anew in every round of all loops of this nest, whatever it depends on.
+        inside: Option<NestId>,
     },
     Collect {
         a: DagId,
@@ -300,6 +302,10 @@ impl Dag {
                 nest = info.nest;
                 depth = depth.max(info.depth);
             }
+        }
+        if let Op::At { inside: Some(n), .. } = op {
+            debug_assert!(nest.is_none() || nest == Some(*n), "one node in two nests");
+            return (Some(*n), self.nests[*n].vars.len() as u32);
         }
         if let Op::At { picks, .. } = op {
             for &(_, v) in picks {

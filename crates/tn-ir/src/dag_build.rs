@@ -246,7 +246,16 @@ impl Dag {
         let dims = self.dims(a);
         let kept =
             (0..dims.len()).filter(|&i| !picks.iter().any(|p| p.0 as usize == i)).map(|i| dims[i]).collect();
-        self.add(Op::At { a, picks }, kept)
+        self.add(Op::At { a, picks, inside: None }, kept)
+    }
+
+    /// The same in the innermost loop of `nest`, even if nothing is picked: what is made of it is computed in every round.
+    pub fn at_inside(&mut self, a: DagId, mut picks: Vec<(u32, VarId)>, nest: NestId) -> DagId {
+        picks.sort();
+        let dims = self.dims(a);
+        let kept =
+            (0..dims.len()).filter(|&i| !picks.iter().any(|p| p.0 as usize == i)).map(|i| dims[i]).collect();
+        self.add(Op::At { a, picks, inside: Some(nest) }, kept)
     }
 
     /// Leaves a nest: sums over the variables not placed; `places` are axes of the result. A value that does not depend on

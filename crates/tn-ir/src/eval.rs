@@ -211,7 +211,7 @@ impl Evaluator<'_> {
                     start += p.shape[*axis as usize];
                 }
             }
-            Op::At { a, picks } => {
+            Op::At { a, picks, .. } => {
                 let a = get(a);
                 for_each_index(&shape, |at| {
                     let mut from = at.to_vec();

@@ -340,5 +340,5 @@ pub fn tree(rng: &mut Rng, region: &Region, slices: usize) -> RegionTree {
             sliced.push(fixed.swap_remove(rng.below(fixed.len())));
         }
     }
-    RegionTree { ssa_path, sliced, optimal: false }
+    RegionTree { ssa_path, remake: !sliced.is_empty() && rng.below(3) == 0, sliced, optimal: false }
 }

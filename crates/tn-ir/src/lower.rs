@@ -234,7 +234,10 @@ impl Lowering<'_> {
                 .enumerate()
                 .filter_map(|(k, i)| var_of.get(i).map(|&v| (k as u32, v)))
                 .collect();
-            let node = self.dag.at(value, picks);
+            let node = match nest {
+                Some(n) if tree.remake => self.dag.at_inside(value, picks, n),
+                _ => self.dag.at(value, picks),
+            };
             let labels: Vec<u32> =
                 input.indices.iter().copied().filter(|i| !var_of.contains_key(i)).collect();
             count(&labels, &mut carriers, 1);

@@ -47,4 +47,6 @@ pub struct RegionTree {
     pub sliced: Vec<u32>,
     /// Proven to be the best for its objective.
     pub optimal: bool,
+    /// Results that do not depend on a loop are made in it all the same, in every round, instead of once before it: more work, less memory.
+    pub remake: bool,
 }

@@ -170,7 +170,10 @@ fn node(dag: &Dag, id: DagId) -> Result<(), String> {
             }
             if fixed(axis(dims, *at)?)? == total { Ok(()) } else { Err("its parts do not fill it".into()) }
         }
-        Op::At { a, picks } => {
+        Op::At { a, picks, inside } => {
+            if inside.is_some_and(|n| dag.nests.get(n).is_none()) {
+                return Err("there is no such nest".into());
+            }
             let mut rest = dag.dims(*a).to_vec();
             for &(at, var) in picks.iter().rev() {
                 let trip = dag.vars.get(var).ok_or("there is no such loop variable")?.trip;

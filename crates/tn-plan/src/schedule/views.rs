@@ -48,7 +48,7 @@ fn alias(dag: &Dag, all: &[View], n: DagId) -> Option<View> {
             v.offset = &v.offset + &(stride * &Poly::from(*start));
             Some(v)
         }
-        Op::At { a, picks } => {
+        Op::At { a, picks, .. } => {
             let mut v = all[a.0 as usize].clone();
             let mut strides = std::mem::take(&mut v.strides);
             for &(axis, var) in picks {

@@ -38,7 +38,7 @@ pub(super) fn position(
                 *index.get_mut(*axis as usize)? += i128::from(*start);
                 n = *a;
             }
-            Op::At { a, picks } => {
+            Op::At { a, picks, .. } => {
                 let mut rest = index.into_iter();
                 index = (0..dag.dims(*a).len() as u32)
                     .map(|axis| match picks.iter().find(|p| p.0 == axis) {
