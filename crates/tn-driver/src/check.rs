@@ -23,6 +23,8 @@ pub struct Checked {
     pub files: Vec<SourceErrors>,
     /// The networks that could be built.
     pub networks: Vec<Prepared>,
+    /// Networks that were not built since parameters have no default: name and those parameters.
+    pub unset: Vec<(String, Vec<String>)>,
 }
 
 impl Checked {
@@ -59,8 +61,17 @@ pub fn check_files(paths: &[PathBuf], options: &Options) -> Result<Checked, Erro
             None => {
                 let all = tn_dsl::elab::networks(&loaded);
                 let set = |n: &str| options.set.iter().any(|(k, _)| k == n);
-                let ready = all.into_iter().filter(|n| n.params.iter().all(|p| p.2.is_some() || set(&p.0)));
-                ready.map(|n| n.name).collect()
+                let mut ready = Vec::new();
+                for network in all {
+                    let missing = network.params.iter().filter(|p| p.2.is_none() && !set(&p.0));
+                    let missing: Vec<String> = missing.map(|p| p.0.clone()).collect();
+                    if missing.is_empty() {
+                        ready.push(network.name);
+                    } else {
+                        out.unset.push((network.name, missing));
+                    }
+                }
+                ready
             }
         };
         let mut diagnostics = Vec::new();
@@ -95,6 +106,8 @@ pub struct Parameters {
     pub bytes: u128,
     /// log10 of the entries of the tensors that they build: of each topology's result, of each parameter that stands alone.
     pub log10_dense: f64,
+    /// The same as a number, where it fits.
+    pub dense: Option<u128>,
 }
 
 impl Parameters {
@@ -110,10 +123,11 @@ fn sizes(program: &Program, legs: &[IndexId]) -> Vec<u64> {
 
 /// Counts the parameters of a program. The dense equivalent of `w.core[0]`, `w.core[1]`, … is the tensor `w` that they build.
 pub fn parameters(program: &Program) -> Parameters {
-    let count =
-        |legs: &[IndexId]| sizes(program, legs).iter().fold(1u128, |p, &d| p.saturating_mul(d as u128));
+    let exact =
+        |legs: &[IndexId]| sizes(program, legs).iter().try_fold(1u128, |p, &d| p.checked_mul(d as u128));
+    let count = |legs: &[IndexId]| exact(legs).unwrap_or(u128::MAX);
     let log10 = |legs: &[IndexId]| sizes(program, legs).iter().map(|&d| (d as f64).log10()).sum::<f64>();
-    let (mut total, mut built, mut dense) = (0u128, BTreeSet::new(), Vec::new());
+    let (mut total, mut built, mut dense, mut whole) = (0u128, BTreeSet::new(), Vec::new(), Some(0u128));
     for leaf in program.leaves.iter().filter(|l| l.role == Role::Param) {
         total = total.saturating_add(count(&leaf.legs));
         let of = program
@@ -121,15 +135,18 @@ pub fn parameters(program: &Program) -> Parameters {
             .iter()
             .find(|t| leaf.name.strip_prefix(t.path.as_str()).is_some_and(|rest| rest.starts_with('.')));
         match of {
-            Some(t) if built.insert(t.path.as_str()) => dense.push(log10(&t.legs)),
-            Some(_) => {}
-            None => dense.push(log10(&leaf.legs)),
-        }
+            Some(t) if !built.insert(t.path.as_str()) => continue,
+            _ => {}
+        };
+        let legs = of.map_or(&leaf.legs, |t| &t.legs);
+        dense.push(log10(legs));
+        whole = whole.zip(exact(legs)).and_then(|(sum, n)| sum.checked_add(n));
     }
     Parameters {
         count: total,
         bytes: total.saturating_mul(program.dtype.bytes() as u128),
         log10_dense: crate::region_plan::log10_sum(dense),
+        dense: whole,
     }
 }
 
@@ -184,7 +201,10 @@ pub fn check_report(program: &Program, regions: &[Region]) -> String {
         p.count,
         show_bytes(p.bytes),
         show_log10(p.log10_dense.max(0.0)),
-        show_bytes((10f64.powf(p.log10_dense.max(0.0)) * program.dtype.bytes() as f64) as u128),
+        show_bytes(p.dense.map_or_else(
+            || (10f64.powf(p.log10_dense.max(0.0)) * program.dtype.bytes() as f64) as u128,
+            |n| n.saturating_mul(program.dtype.bytes() as u128),
+        )),
         ratio(p.compression()),
     );
     let _ = writeln!(out, "leaves: {}", program.leaves.len());

@@ -27,8 +27,11 @@ pub fn report(plan: &Plan, machine: &Machine) -> String {
     let largest = plan.regions.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
     let bytes: f64 = s.entries.first().map_or(0.0, |e| e.bytes_moved);
     let mut totals = Table::new(["total", ""]);
-    totals.row(["multiply-adds of contractions", &format!("{} (10^{macs:.3})", show_log10(macs))]);
-    totals.row(["gain over left to right", &format!("{} times", show_log10((naive - macs).max(0.0)))]);
+    totals.row(["multiply-adds of contractions", &power(macs)]);
+    totals.row([
+        "gain over left to right",
+        &format!("{} times", show_log10(if naive > macs { naive - macs } else { 0.0 })),
+    ]);
     totals.row(["largest intermediate", &format!("2^{largest:.2} elements")]);
     totals.row(["peak memory", &show_bytes(s.peak_bytes)]);
     totals.row(["workspace", &show_bytes(s.workspace_bytes)]);
@@ -41,6 +44,11 @@ pub fn report(plan: &Plan, machine: &Machine) -> String {
         steps(&mut out, plan, entry, machine);
     }
     out
+}
+
+/// `48584 (10^4.686)`: a count by its logarithm; nothing is `0`.
+fn power(log10: f64) -> String {
+    if log10 == f64::NEG_INFINITY { "0".into() } else { format!("{} (10^{log10:.3})", show_log10(log10)) }
 }
 
 /// `1.23 ms`: a time for people.

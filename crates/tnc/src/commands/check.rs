@@ -32,7 +32,16 @@ pub fn run(a: &Check, talk: Talk) -> Result<(), Error> {
         return Err(Error::Reported);
     }
     super::warn(&checked.render(talk.color), talk);
-    let reports: Vec<String> =
+    let mut reports: Vec<String> =
         checked.networks.iter().map(|n| check_report(&n.source_program, &n.regions)).collect();
+    reports.extend(checked.unset.iter().map(|(name, params)| {
+        let names: Vec<String> = params.iter().map(|p| format!("`{p}`")).collect();
+        let set: Vec<String> = params.iter().map(|p| format!("--set {p}=…")).collect();
+        format!(
+            "network {name}: not built, no default for {}, help: give values with `{}`\n",
+            names.join(", "),
+            set.join(" ")
+        )
+    }));
     out::result(reports.join("\n").as_bytes(), a.output.as_deref())
 }
