@@ -8,6 +8,8 @@
 //! size is past the range of `f64` are planned like any other.
 
 mod anneal;
+#[doc(hidden)]
+pub mod bench;
 mod clock;
 mod cost;
 mod exact;
