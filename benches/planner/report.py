@@ -168,8 +168,8 @@ class Panel:
 
     def frame(self, title, note, labels_left, labels_below):
         """The box, the grid and the labels."""
-        out = [text(self.x, self.y - 7, title, size=9.5, weight="600")]
-        out.append(text(self.x + self.wide, self.y - 7, note, size=9.5, anchor="end", fill="#555"))
+        out = [text(self.x, self.y - 7, title, size=9, weight="600")]
+        out.append(text(self.x + self.wide, self.y - 7, note, size=9, anchor="end", fill="#555"))
         out.append(
             f'<rect x="{self.x}" y="{self.y}" width="{self.wide}" height="{self.high}" fill="#fafafa" stroke="#ccc"/>'
         )
@@ -182,8 +182,8 @@ class Panel:
             x = self.x + (power - self.low) / (self.top - self.low) * self.wide
             out.append(f'<path d="M{x:.1f} {self.y}v{self.high}" stroke="#e3e3e3"/>')
             if labels_below:
-                anchor = "start" if x < self.x + 12 else "end" if x > self.x + self.wide - 12 else "middle"
-                out.append(text(x, self.y + self.high + 14, f"{10.0**power:g} s", size=10, anchor=anchor, fill="#555"))
+                if x > self.x + 12:  # a label at the corner would run into its neighbours
+                    out.append(text(x, self.y + self.high + 14, f"{10.0**power:g} s", size=10, anchor="middle", fill="#555"))
         return out
 
     def line(self, points, planner):
