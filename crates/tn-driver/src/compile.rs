@@ -190,7 +190,14 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     let networks = prepared.networks();
     let mut outcomes = Vec::with_capacity(networks.len());
     for (region, net) in prepared.regions.iter().zip(&networks) {
-        outcomes.push(stages::search(region, net, options, stages::Target::of(options), began)?);
+        outcomes.push(stages::search(
+            &prepared.program,
+            region,
+            net,
+            options,
+            stages::Target::of(options),
+            began,
+        )?);
     }
     let too_large = outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS);
     let (outcomes, built) = match options.memory {

@@ -227,7 +227,8 @@ fn smaller(
     began: Instant,
 ) -> Option<Outcome> {
     let now = &outcomes[r].cost;
-    let found = stages::search(&prepared.regions[r], &networks[r], options, target, began).ok();
+    let found =
+        stages::search(&prepared.program, &prepared.regions[r], &networks[r], options, target, began).ok();
     found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
 }
 

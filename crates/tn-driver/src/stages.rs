@@ -195,13 +195,16 @@ pub(crate) fn normalise(program: &Program) -> Result<Program, Error> {
 
 /// An order for one region.
 pub(crate) fn search(
+    program: &Program,
     region: &Region,
     net: &Network,
     options: &Options,
     target: Target,
     began: Instant,
 ) -> Result<Outcome, Error> {
-    let run_time = |(_, s): &(usize, &tn_ir::size::Size)| s.dynamic.is_some();
+    // results that are rescaled on the way to a logarithm are whole: slices would have scales of their own
+    let rescaled = program.outputs.iter().any(|o| o.log && o.node == region.result);
+    let whole = |(_, s): &(usize, &tn_ir::size::Size)| rescaled || s.dynamic.is_some();
     let max_size = match (target.max_size, options.max_size) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -214,20 +217,25 @@ pub(crate) fn search(
         max_size,
         max_peak: target.max_peak,
         threads: options.thread_count(),
-        unsliceable: region.sizes.iter().enumerate().filter(run_time).map(|(i, _)| i as u32).collect(),
+        unsliceable: region.sizes.iter().enumerate().filter(whole).map(|(i, _)| i as u32).collect(),
         ..tn_order::Options::default()
     };
-    tn_order::plan(net, &asked).map_err(|e| infeasible(region, &e, max_size))
+    tn_order::plan(net, &asked).map_err(|e| infeasible(region, &e, max_size, rescaled))
 }
 
-fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>) -> Error {
+fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>, rescaled: bool) -> Error {
     if let Some(fault) = &e.network {
         return Error::internal("search", format!("region `{}`: {fault}", region.name));
     }
     let name = |i: u32| region.index_names.get(i as usize).map_or("?", String::as_str);
     let indices: Vec<&str> = e.indices.iter().map(|&i| name(i)).collect();
     let mut help = vec![format!("allow `--max-size {}`", elements(e.log2_max_size))];
-    if let Some(i) = e.suggestion {
+    if rescaled {
+        help.push(format!(
+            "`{}` is given as a logarithm, which takes no slices; an output without `: log` does",
+            region.name
+        ));
+    } else if let Some(i) = e.suggestion {
         help.push(format!(
             "index `{}` would help the most, but its size is known at run time only; give it a fixed size",
             name(i)

@@ -335,6 +335,13 @@ impl Dag {
         self.nests.push(Nest { vars })
     }
 
+    /// Whether the rounds of a [`Op::Collect`] add to what is there, so that it begins at zero: some loop is summed, or a slice stands on a
+    /// diagonal, which leaves the rest zero. Otherwise they fill the result, each its own part.
+    pub fn accumulates(&self, nest: NestId, places: &[(u32, VarId)]) -> bool {
+        let times = |v: VarId| places.iter().filter(|p| p.1 == v).count();
+        self.nests[nest].vars.iter().any(|&v| times(v) != 1)
+    }
+
     /// The number of nodes.
     pub fn len(&self) -> usize {
         self.nodes.len()

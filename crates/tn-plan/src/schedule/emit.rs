@@ -3,7 +3,7 @@
 use super::bodies::Bodies;
 use super::scope::{Group, Scope};
 use super::text::{Names, product, tensor};
-use super::views::{View, stride_along};
+use super::views::{View, add_move, stride_along};
 use crate::ir::*;
 use std::collections::BTreeMap;
 use tn_ir::dag::{Dag, DagId, Op, VarId};
@@ -349,15 +349,17 @@ impl<'a> Emitter<'a> {
         let dag = self.dag;
         let Op::Collect { a, nest, places } = dag.op(c) else { return None };
         let strides = row_major(dag.dims(c));
-        let moves: Vec<_> = places.iter().map(|&(axis, v)| (v, strides[axis as usize].clone())).collect();
-        let sums = dag.nests[*nest].vars.iter().any(|v| !places.iter().any(|p| p.1 == *v));
+        let mut moves = Vec::new();
+        for &(axis, v) in places {
+            add_move(&mut moves, v, &strides[axis as usize]);
+        }
         let rest = (0..strides.len() as u32).filter(|i| !places.iter().any(|p| p.0 == *i));
         let target = Target {
             buffer: self.buffer(c),
             offset: Poly::zero(),
             moves: self.moves(&moves),
             strides: rest.map(|i| strides[i as usize].clone()).collect(),
-            write: if sums { Write::Accumulate } else { Write::Set },
+            write: if dag.accumulates(*nest, places) { Write::Accumulate } else { Write::Set },
             node: c,
             name: self.names.of(c),
         };

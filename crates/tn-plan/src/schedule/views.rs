@@ -81,7 +81,7 @@ fn alias(dag: &Dag, all: &[View], n: DagId) -> Option<View> {
 }
 
 /// Adds `stride` to what one round of `var` moves.
-fn add_move(moves: &mut Vec<(VarId, Poly)>, var: VarId, stride: &Poly) {
+pub(crate) fn add_move(moves: &mut Vec<(VarId, Poly)>, var: VarId, stride: &Poly) {
     match moves.iter_mut().find(|m| m.0 == var) {
         Some(m) => m.1 = &m.1 + stride,
         None => moves.push((var, stride.clone())),

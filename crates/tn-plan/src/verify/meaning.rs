@@ -310,7 +310,7 @@ impl Machine<'_> {
         if open.len() != vars.len() || open.iter().zip(vars).any(|(o, v)| o.1 != *v) {
             return Err("it does not stand in exactly the loops that it leaves".into());
         }
-        let sums = vars.iter().any(|v| !places.iter().any(|p| p.1 == *v));
+        let sums = dag.accumulates(*nest, places);
         let done = match self.content[s.out.buffer.0 as usize] {
             Content::Rounds { collect, done, parts } if collect == c => {
                 if done >= parts {
