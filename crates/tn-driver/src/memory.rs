@@ -3,8 +3,11 @@
 //! First the trees as they are, under every policy for what is saved for the backward pass; if nothing fits and there are slices, the same with
 //! everything inside the slice loops, so that nothing is kept across rounds. If none fits, the region with the largest peak is
 //! searched again for a tree of a smaller peak (by the objective, and by the peak alone), sliced where needed; if there is none, it is sliced to
-//! half its largest result. How much smaller is read off from what was allocated. This goes on, each time under every policy, until
+//! half its largest result. This goes on, each time under every policy, until
 //! something fits and a little longer. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
+//!
+//! Until something fits, the limit decides nothing but when to stop: the rounds are the same for every limit. So what an infeasible limit's
+//! error names as the smallest peak is found again when it is the limit.
 
 use crate::compile::Prepared;
 use crate::error::{Error, Infeasible, Limit};
@@ -21,8 +24,12 @@ use tn_plan::ir::{Class, Plan};
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
-/// Rounds where nothing can fit.
+/// Rounds where nothing can fit, and rounds without a smaller peak after which there is no hope.
 const VAIN_ROUNDS: usize = 8;
+/// What a round wants the peak of the intermediates to become.
+const RATIO: f64 = 0.7;
+/// The same where the trees are too large to be scheduled.
+const STEEP_RATIO: f64 = 0.25;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
 const EXTRA_ROUNDS: usize = 1;
 /// Trees with larger results are not even scheduled.
@@ -78,18 +85,24 @@ impl Search<'_> {
         }
         let dag = stages::dag(self.prepared, &outcomes, self.options, remake)?;
         let mut policies = vec![SavePolicy::SaveAll];
-        let mut at = 0;
+        let (mut at, mut fitted) = (0, None);
         while at < policies.len() {
             let save = policies[at];
             let plan = self.schedule(&outcomes, &dag, save)?;
             let peak = peak_bytes_at_max(&plan);
             if at == 0 && self.options.grad && peak > self.limit {
-                policies.extend(less_saved(&plan, peak, self.limit));
+                let just = plan.summary.saved_bytes.saturating_sub(peak - self.limit);
+                fitted = u64::try_from(just).ok().map(SavePolicy::Keep);
+                policies.extend(less_saved(&plan));
+                policies.extend(fitted);
             }
             at += 1;
-            least = least.min(peak);
-            if self.smallest.as_ref().is_none_or(|(p, _)| peak < *p) {
-                self.smallest = Some((peak, plan.clone()));
+            // a policy that depends on the limit is only good for that limit
+            if Some(save) != fitted {
+                least = least.min(peak);
+                if self.smallest.as_ref().is_none_or(|(p, _)| peak < *p) {
+                    self.smallest = Some((peak, plan.clone()));
+                }
             }
             let seconds = plan.summary.modelled_seconds;
             if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
@@ -99,17 +112,44 @@ impl Search<'_> {
         Ok(least)
     }
 
+    /// Searches region `r` again for a peak of the intermediates that is `ratio` of what it is, in several ways, and tries what is found. Returns
+    /// the outcome that leads to the smallest peak, with that peak; none if the region cannot be made smaller.
+    fn round(
+        &mut self,
+        outcomes: &[Outcome],
+        peak: Option<u128>,
+        r: usize,
+        ratio: f64,
+        began: Instant,
+    ) -> Result<Option<(u128, Outcome)>, Error> {
+        let mut next: Option<(u128, Outcome)> = None;
+        for target in targets(&outcomes[r], self.options, ratio) {
+            let found = smaller(self.prepared, self.networks, outcomes, self.options, r, target, began);
+            let Some(found) = found else { continue };
+            let mut changed = outcomes.to_vec();
+            changed[r] = found.clone();
+            let least = self.attempt(&changed)?.unwrap_or(u128::MAX);
+            if next.as_ref().is_none_or(|(p, _)| least < *p) {
+                next = Some((least, found));
+            }
+            // Halving the largest result is for where no smaller peak was found.
+            if target.max_size.is_none() && least < peak.unwrap_or(u128::MAX) && target.minimize.is_some() {
+                break;
+            }
+        }
+        Ok(next)
+    }
+
     fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {
         stages::schedule(self.prepared, self.networks, outcomes, dag, self.options, &self.machine, save)
     }
 }
 
-/// Policies worth trying where saving everything needs `peak` bytes: what would just fit, halves of what is saved, nothing.
-fn less_saved(plan: &Plan, peak: u128, limit: u128) -> Vec<SavePolicy> {
+/// Policies worth trying where saving everything needs too much: halves of what is saved, nothing.
+fn less_saved(plan: &Plan) -> Vec<SavePolicy> {
     let saved = plan.summary.saved_bytes;
-    let mut budgets = vec![saved.saturating_sub(peak - limit), saved / 2, saved / 4, saved / 8];
+    let mut budgets = vec![saved / 2, saved / 4, saved / 8];
     budgets.retain(|&b| b > 0 && b < saved);
-    budgets.sort_unstable_by(|a, b| b.cmp(a));
     budgets.dedup();
     let keep = budgets.into_iter().filter_map(|b| u64::try_from(b).ok()).map(SavePolicy::Keep);
     keep.chain([SavePolicy::Recompute]).collect()
@@ -140,6 +180,7 @@ pub fn within(
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
+    let mut vain = 0;
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
     if search.smallest.as_ref().is_some_and(|(_, p)| held_bytes(p) > search.limit) {
@@ -149,27 +190,17 @@ pub fn within(
     while left > 0 {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
-        let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
-        let ratio = match peak {
-            Some(p) => (search.limit.saturating_sub(held) as f64 / p.saturating_sub(held).max(1) as f64)
-                .clamp(0.25, 0.85),
-            None => 0.25,
-        };
-        let mut next: Option<(u128, Outcome)> = None;
-        for target in targets(&outcomes[r], options, ratio) {
-            let Some(found) = smaller(prepared, networks, &outcomes, options, r, target, began) else {
-                continue;
-            };
-            let mut changed = outcomes.clone();
-            changed[r] = found.clone();
-            let least = search.attempt(&changed)?.unwrap_or(u128::MAX);
-            if next.as_ref().is_none_or(|(p, _)| least < *p) {
-                next = Some((least, found));
-            }
-            // Halving the largest result is for where no smaller peak was found.
-            if target.max_size.is_none() && least < peak.unwrap_or(u128::MAX) && target.minimize.is_some() {
-                break;
-            }
+        let ratio = if peak.is_some() { RATIO } else { STEEP_RATIO };
+        let record = search.smallest.as_ref().map(|s| s.0);
+        let next = search.round(&outcomes, peak, r, ratio, began)?;
+        if !had
+            && search.best.is_some()
+            && let Some(p) = peak
+        {
+            // The round went further than it had to, or not by the cheapest way: the last trees once more, for just the limit.
+            let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
+            let wanted = search.limit.saturating_sub(held) as f64 / p.saturating_sub(held).max(1) as f64;
+            search.round(&outcomes, peak, r, wanted.clamp(0.25, 0.98), began)?;
         }
         match next {
             Some((least, found)) => {
@@ -178,7 +209,12 @@ pub fn within(
             }
             None => open[r] = false,
         }
-        left = if !had && search.best.is_some() { EXTRA_ROUNDS } else { left - 1 };
+        vain = if search.smallest.as_ref().map(|s| s.0) == record { vain + 1 } else { 0 };
+        left = match (had, search.best.is_some()) {
+            (false, true) => EXTRA_ROUNDS,
+            (false, false) if vain >= VAIN_ROUNDS && peak.is_some() => 0,
+            _ => left - 1,
+        };
     }
     match search.best {
         Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),

@@ -178,27 +178,30 @@ fn pack(pieces: &[Piece]) -> (Vec<i128>, i128) {
 /// Places pieces in the given order at the lowest place that is free for their whole life, or (`tight`) in the smallest gap.
 fn fit(pieces: &[Piece], order: &[usize], tight: bool) -> (Vec<i128>, i128) {
     let mut places = vec![0; pieces.len()];
-    let mut done: Vec<usize> = Vec::with_capacity(pieces.len());
+    // what is placed, by begin and end: a look along it is all that a piece takes
+    let mut done: Vec<(i128, i128, (u32, u32))> = Vec::with_capacity(pieces.len());
     let mut total = 0;
     for &i in order {
         let p = &pieces[i];
-        let mut around: Vec<(i128, i128)> = done
-            .iter()
-            .filter(|&&j| pieces[j].live.0 <= p.live.1 && p.live.0 <= pieces[j].live.1)
-            .map(|&j| (places[j], places[j] + pieces[j].len))
-            .collect();
-        around.sort_unstable();
         let (mut end, mut best): (i128, Option<(i128, i128)>) = (0, None);
-        for (from, to) in around {
+        for &(from, to, live) in &done {
+            if live.0 > p.live.1 || p.live.0 > live.1 {
+                continue;
+            }
             let gap = from - end;
             if gap >= p.len && best.is_none_or(|b| tight && gap < b.0) {
                 best = Some((gap, end));
+                if !tight {
+                    break;
+                }
             }
             end = end.max(to);
         }
         places[i] = best.map_or(end, |b| b.1);
-        total = total.max(places[i] + p.len);
-        done.push(i);
+        let placed = (places[i], places[i] + p.len, p.live);
+        total = total.max(placed.1);
+        let at = done.partition_point(|d| (d.0, d.1) <= (placed.0, placed.1));
+        done.insert(at, placed);
     }
     (places, total)
 }
