@@ -14,6 +14,7 @@ mod clock;
 mod cost;
 mod exact;
 mod forest;
+mod given;
 mod greedy;
 mod model;
 mod naive;
@@ -31,11 +32,15 @@ mod sweep;
 mod tree;
 
 pub use cost::{Cost, evaluate};
+pub use given::{fit, is_better};
 pub use naive::naive;
 pub use network::{Network, NetworkError};
 pub use options::{Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
 pub use plan::plan;
 pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
+
+/// A hash of the sources of this crate: equal searches give equal plans only where this agrees.
+pub const SEARCH_VERSION: &str = env!("TN_ORDER_SOURCES");
 
 #[cfg(test)]
 mod tests;

@@ -90,7 +90,8 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
     }
 }
 
-fn limits(net: &Network, model: &Model, opts: &Options) -> Limits {
+/// The limits of the options on the model's legs.
+pub(crate) fn limits(net: &Network, model: &Model, opts: &Options) -> Limits {
     let mut keep = vec![false; model.lg.len()];
     let mut fixed = vec![false; net.sizes.len()];
     for &i in &opts.unsliceable {
@@ -123,7 +124,8 @@ fn limits(net: &Network, model: &Model, opts: &Options) -> Limits {
     }
 }
 
-fn finish(
+/// The candidate as an outcome, or why it satisfies the limits not.
+pub(crate) fn finish(
     net: &Network,
     search: &Search<'_>,
     mut best: Candidate,

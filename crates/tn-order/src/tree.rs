@@ -192,12 +192,12 @@ pub fn from_linear_path(path: &[Vec<usize>], n: usize) -> Result<Tree, PathError
         if let Some(&operand) = positions.iter().find(|&&p| p >= count) {
             return Err(PathError::NotLive { step, operand });
         }
-        let ids: Vec<usize> = positions.iter().map(|&p| ranks.select(p)).collect();
-        let mut sorted = ids.clone();
+        let mut sorted = positions.clone();
         sorted.sort_unstable();
         if let Some(w) = sorted.windows(2).find(|w| w[0] == w[1]) {
             return Err(PathError::Repeated { step, operand: w[0] });
         }
+        let ids: Vec<usize> = positions.iter().map(|&p| ranks.select(p)).collect();
         for &x in &ids {
             ranks.add(x, false);
         }
