@@ -6,6 +6,7 @@ pub mod interpret;
 pub mod ir;
 pub mod schedule;
 pub mod serial;
+pub mod timeline;
 pub mod verify;
 
 pub use schedule::{PlanMeta, SavePolicy, ScheduleOptions, plan};

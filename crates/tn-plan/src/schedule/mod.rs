@@ -6,6 +6,7 @@
 
 mod bodies;
 mod emit;
+mod forest;
 mod in_place;
 pub(crate) mod live;
 mod order;

@@ -1,5 +1,6 @@
-//! In which order things are computed: three candidates, ranked by the memory that is live at the worst moment.
+//! In which order things are computed: a few candidates, ranked by the memory that is live at the worst moment.
 
+use super::forest::forest;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -32,9 +33,10 @@ impl Graph {
         users
     }
 
-    /// Orders worth trying, all topological: by rank, depth first, and greedily by what stays live.
+    /// Orders worth trying, all topological: by rank, depth first, greedily by what stays live, and where nothing is shared the best there is.
     pub fn candidates(&self) -> Vec<Vec<u32>> {
-        let mut all = vec![self.by_priority(false), self.depth_first(), self.by_priority(true)];
+        let mut all = vec![self.by_rank(), self.depth_first(), self.by_priority(true)];
+        all.extend(forest(self));
         all.dedup();
         all
     }
@@ -69,6 +71,11 @@ impl Graph {
             }
         }
         peak
+    }
+
+    /// In the order that the dag has, as far as what comes before allows.
+    pub fn by_rank(&self) -> Vec<u32> {
+        self.by_priority(false)
     }
 
     /// Repeatedly takes what is ready and has the smallest key: its rank, or how much it adds to what is live.
@@ -123,7 +130,7 @@ impl Graph {
     /// (Sethi and Ullman 1970, for registers; Liu 1987, for sizes), with peaks estimated as if the graph were a tree.
     fn depth_first(&self) -> Vec<u32> {
         let n = self.len();
-        let topological = self.by_priority(false);
+        let topological = self.by_rank();
         let mut peak = vec![0.0f64; n];
         let mut sorted: Vec<Vec<u32>> = self.deps.clone();
         for &i in &topological {
