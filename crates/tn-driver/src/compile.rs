@@ -5,6 +5,7 @@ use crate::error::{Error, SourceErrors};
 use crate::json::{SearchFacts, plan_json};
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
+use crate::search::Searcher;
 use crate::stages::{self, Built};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -188,37 +189,64 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
     let machine = crate::machine::load(options.machine.as_deref())?;
     let networks = prepared.networks();
-    let mut outcomes = Vec::with_capacity(networks.len());
-    for (region, net) in prepared.regions.iter().zip(&networks) {
-        outcomes.push(stages::search(
-            &prepared.program,
-            region,
-            net,
-            options,
-            stages::Target::of(options),
-            began,
-        )?);
+    let searcher = Searcher::new(&prepared, options, &machine, began)?;
+    let mut found = planned(&prepared, &networks, &searcher, options, &machine);
+    if options.memory.is_some() {
+        // Regions that are better one by one do not make a plan that is faster within the limit.
+        if let Some(trees) = searcher.floor(&prepared, options) {
+            let floor = planned(&prepared, &networks, &searcher.fixed(trees), options, &machine);
+            found = faster(found, floor);
+        }
+        if let Ok((outcomes, Some(built))) = &found {
+            let seconds = built.plan.summary.modelled_seconds;
+            searcher.keep_whole(&prepared, options, outcomes, seconds);
+        }
     }
-    let too_large = outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS);
-    let (outcomes, built) = match options.memory {
-        Some(_) => {
-            let (o, b) = crate::memory::within(&prepared, &networks, outcomes, options, &machine, began)?;
-            (o, Some(b))
-        }
-        None if too_large => (outcomes, None),
-        None => {
-            let dag = stages::dag(&prepared, &outcomes, options, false)?;
-            let save = SavePolicy::SaveAll;
-            let plan = stages::schedule(&prepared, &networks, &outcomes, &dag, options, &machine, save)?;
-            let built = stages::verified(dag, plan)?;
-            (outcomes, Some(built))
-        }
-    };
+    searcher.finish();
+    let (outcomes, built) = found?;
     let region_plans = region_plans(&prepared, &networks, &outcomes);
     let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
-    let facts =
-        SearchFacts { seconds: began.elapsed().as_secs_f64(), seed: options.seed, cached: false, shared };
+    let facts = SearchFacts {
+        seconds: began.elapsed().as_secs_f64(),
+        seed: options.seed,
+        cached: searcher.cached(),
+        shared,
+    };
     Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
+}
+
+type Found = Result<(Vec<Outcome>, Option<Built>), Error>;
+
+/// Trees and plan within the limits.
+fn planned(
+    prepared: &Prepared,
+    networks: &[Network],
+    searcher: &Searcher,
+    options: &Options,
+    machine: &Machine,
+) -> Found {
+    let outcomes = searcher.all(prepared, networks, options)?;
+    if options.memory.is_some() {
+        let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
+        return Ok((o, Some(b)));
+    }
+    if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
+        return Ok((outcomes, None));
+    }
+    let dag = stages::dag(prepared, &outcomes, options, false)?;
+    let save = SavePolicy::SaveAll;
+    let plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+    let built = stages::verified(dag, plan)?;
+    Ok((outcomes, Some(built)))
+}
+
+/// The plan with the lower modelled time; the first of equals, and of two that failed.
+fn faster(a: Found, b: Found) -> Found {
+    let seconds = |f: &Found| match f {
+        Ok((_, Some(built))) => built.plan.summary.modelled_seconds,
+        _ => f64::INFINITY,
+    };
+    if seconds(&b) < seconds(&a) { b } else { a }
 }
 
 /// The records of all regions.

@@ -82,6 +82,8 @@ fn region_json(r: &RegionPlan) -> Value {
         "path": path(r),
         "ssa_path": r.ssa_path,
         "sliced": sliced(r),
+        // Names need not be unique; positions among the region's indices are.
+        "sliced_indices": r.sliced,
         "slices": slices(r),
         "log10_macs": number(r.log10_macs),
         "log10_macs_hoisted": number(r.log10_macs_hoisted),

@@ -8,6 +8,7 @@
 
 pub mod analysis;
 pub mod bind;
+pub mod cache;
 pub mod check;
 mod compile;
 pub mod data;
@@ -25,19 +26,21 @@ pub mod live;
 pub mod machine;
 mod memory;
 mod options;
+pub mod paths;
 mod plan_file;
 pub mod print;
 pub mod region_plan;
 pub mod report;
 pub mod run;
 pub mod scaling;
+mod search;
 mod stages;
 pub mod table;
 pub mod values;
 
 pub use compile::{Compiled, Prepared, compile, compile_prepared, network_names, prepare, prepared_drawing};
 pub use error::{Error, Infeasible, Limit, SourceErrors};
-pub use options::{Options, Source};
+pub use options::{Options, Preset, Seen, Source, Watch};
 pub use plan_file::{has_entries, load_plan, parse_plan, to_ron};
 pub use stages::{Built, leaf_infos};
 pub use tn_order::Minimize;

@@ -7,6 +7,64 @@ use tn_plan::ir::{Buffer, Class, Entry, Plan};
 /// How many tensors are named; the rest are of no help.
 const SHOWN: usize = 8;
 
+/// What is live while an entry runs, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// What is there throughout: parameters, inputs, outputs, what is saved.
+    pub held: u128,
+    /// That, and the whole workspace: what is allocated.
+    pub allocated: u128,
+    /// That, and what is live in the workspace, for each step.
+    pub live: Vec<u128>,
+    /// The step where most is live, the first of equals.
+    pub peak_step: usize,
+    /// Names and bytes of what is live there, largest first.
+    pub at_peak: Vec<(String, u128)>,
+}
+
+impl Timeline {
+    /// What is live at the worst moment.
+    pub fn peak(&self) -> u128 {
+        self.live.get(self.peak_step).copied().unwrap_or(self.held)
+    }
+}
+
+/// The timeline of an entry at these run-time sizes. At most `shown` tensors at the peak are named.
+pub fn timeline(plan: &Plan, entry: &Entry, value_of: &dyn Fn(SymbolId) -> i64, shown: usize) -> Timeline {
+    let allocated = entry_bytes(plan, entry, value_of);
+    let arena = elements(&entry.workspace_len, value_of).saturating_mul(plan.dtype.bytes() as u128);
+    let held = allocated.saturating_sub(arena);
+    let moments = tn_plan::timeline::timeline(plan, entry, value_of);
+    let live: Vec<u128> = moments.iter().map(|m| held.saturating_add(m.workspace_bytes)).collect();
+    let mut peak_step = 0;
+    for (k, &bytes) in live.iter().enumerate() {
+        if bytes > live[peak_step] {
+            peak_step = k;
+        }
+    }
+    let when = moments.get(peak_step).map_or(0, |m| m.position);
+    let mut at_peak: Vec<(String, u128)> = entry
+        .buffers
+        .iter()
+        .filter(|b| b.class != Class::Workspace || (b.live.0 <= when && when <= b.live.1))
+        .map(|b| (b.name.clone(), bytes(plan, b, value_of)))
+        .collect();
+    let named: u128 = at_peak.iter().map(|x| x.1).fold(0, u128::saturating_add);
+    let peak = live.get(peak_step).copied().unwrap_or(held);
+    if peak > named {
+        // A backward pass does not read the outputs, say, but they are there.
+        at_peak.push(("held, not used here".into(), peak - named));
+    }
+    at_peak.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    if at_peak.len() > shown {
+        let rest: u128 = at_peak[shown..].iter().map(|x| x.1).fold(0, u128::saturating_add);
+        let count = at_peak.len() - shown;
+        at_peak.truncate(shown);
+        at_peak.push((format!("{count} more"), rest));
+    }
+    Timeline { held, allocated, live, peak_step, at_peak }
+}
+
 /// Names and bytes of the tensors that are live at the worst moment of the entry that needs most, largest first.
 pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> i64) -> Vec<(String, u128)> {
     // The first of equals, so that the answer is stable.
@@ -17,37 +75,7 @@ pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> i64) -> Vec<(St
             worst = Some((peak, entry));
         }
     }
-    let Some((_, entry)) = worst else { return Vec::new() };
-    let workspace: Vec<&Buffer> = entry.buffers.iter().filter(|b| b.class == Class::Workspace).collect();
-    let mut events: Vec<(u32, bool, u128)> = Vec::new();
-    for b in &workspace {
-        let n = bytes(plan, b, value_of);
-        events.push((b.live.0, false, n));
-        events.push((b.live.1.saturating_add(1), true, n));
-    }
-    // What ends before a position is gone when the next begins there.
-    events.sort_by_key(|&(at, ends, _)| (at, !ends));
-    let (mut now, mut most, mut when) = (0u128, 0u128, 0u32);
-    for (at, ends, n) in events {
-        now = if ends { now.saturating_sub(n) } else { now.saturating_add(n) };
-        if now > most {
-            (most, when) = (now, at);
-        }
-    }
-    let mut out: Vec<(String, u128)> = entry
-        .buffers
-        .iter()
-        .filter(|b| b.class != Class::Workspace || (b.live.0 <= when && when <= b.live.1))
-        .map(|b| (b.name.clone(), bytes(plan, b, value_of)))
-        .collect();
-    out.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    if out.len() > SHOWN {
-        let rest: u128 = out[SHOWN..].iter().map(|x| x.1).fold(0, u128::saturating_add);
-        let count = out.len() - SHOWN;
-        out.truncate(SHOWN);
-        out.push((format!("{count} more"), rest));
-    }
-    out
+    worst.map(|(_, entry)| timeline(plan, entry, value_of, SHOWN).at_peak).unwrap_or_default()
 }
 
 fn elements(p: &tn_ir::size::Poly, value_of: &dyn Fn(SymbolId) -> i64) -> u128 {
@@ -61,51 +89,33 @@ fn bytes(plan: &Plan, b: &Buffer, value_of: &dyn Fn(SymbolId) -> i64) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tn_ir::ids::Arena;
-    use tn_ir::size::Poly;
-    use tn_plan::ir::{EntryKind, PLAN_VERSION, Summary};
+    use crate::{Options, Source, compile};
+    use tn_plan::cost::hint;
 
     #[test]
     fn the_worst_moment_is_found() {
-        let buffer = |name: &str, class, len: u64, live| Buffer {
-            class,
-            name: name.into(),
-            len: len.into(),
-            offset: Poly::zero(),
-            live,
+        let n = 12;
+        let letters: Vec<char> = ('a'..='z').take(n + 1).collect();
+        let inputs: Vec<String> = letters.windows(2).map(|w| w.iter().collect()).collect();
+        let source = Source::Einsum {
+            expression: format!("{}->{}{}", inputs.join(","), letters[0], letters[n]),
+            sizes: letters.iter().enumerate().map(|(k, c)| (c.to_string(), 2 + k as u64 % 5)).collect(),
         };
-        let buffers: Arena<_, _> = [
-            buffer("x", Class::Leaf(0), 10, (0, 0)),
-            buffer("a", Class::Workspace, 5, (0, 1)),
-            buffer("b", Class::Workspace, 7, (1, 2)),
-            buffer("c", Class::Workspace, 6, (2, 3)),
-        ]
-        .into_iter()
-        .collect();
-        let entry = Entry {
-            kind: EntryKind::Forward,
-            buffers,
-            vars: vec![],
-            body: vec![],
-            workspace_len: 13u64.into(),
-            saved_len: Poly::zero(),
-        };
-        let plan = Plan {
-            version: PLAN_VERSION,
-            name: String::new(),
-            doc: String::new(),
-            source: String::new(),
-            source_hash: String::new(),
-            dtype: tn_ir::dtype::DType::F64,
-            symbols: Arena::new(),
-            leaves: vec![],
-            outputs: vec![],
-            bodies: vec![],
-            entries: vec![entry],
-            regions: vec![],
-            summary: Summary::default(),
-        };
-        let live = live_at_worst(&plan, &|_| 1);
-        assert_eq!(live, [("x".to_owned(), 80), ("b".to_owned(), 56), ("c".to_owned(), 48)]);
+        let compiled = compile(&source, &Options { grad: true, ..Options::default() }).unwrap();
+        let plan = compiled.plan().unwrap();
+        let mut worst = 0;
+        for entry in &plan.entries {
+            let t = timeline(plan, entry, &|s| hint(plan, s), usize::MAX);
+            let steps = tn_plan::cost::step_costs(plan, entry, &compiled.machine).len();
+            assert_eq!(t.live.len(), steps);
+            assert!(t.live.iter().all(|&b| t.held <= b && b <= t.peak() && b <= t.allocated));
+            // The tensors that are named are all that is live.
+            assert_eq!(t.at_peak.iter().map(|x| x.1).sum::<u128>(), t.peak());
+            assert!(t.at_peak.is_sorted_by(|a, b| a.1 >= b.1));
+            worst = worst.max(t.allocated);
+        }
+        assert_eq!(worst, plan.summary.peak_bytes);
+        let named = live_at_worst(plan, &|s| hint(plan, s));
+        assert!(named.len() == SHOWN + 1 && named[SHOWN].0.ends_with(" more"), "{named:?}");
     }
 }

@@ -13,8 +13,8 @@ use crate::compile::Prepared;
 use crate::error::{Error, Infeasible, Limit};
 use crate::live::live_at_worst;
 use crate::options::Options;
+use crate::search::Searcher;
 use crate::stages::{self, Built, Target};
-use std::time::Instant;
 use tn_ir::dag::Dag;
 use tn_ir::size::SymbolKind;
 use tn_order::{Minimize, Network, Outcome};
@@ -120,11 +120,11 @@ impl Search<'_> {
         peak: Option<u128>,
         r: usize,
         ratio: f64,
-        began: Instant,
+        searcher: &Searcher,
     ) -> Result<Option<(u128, Outcome)>, Error> {
         let mut next: Option<(u128, Outcome)> = None;
         for target in targets(&outcomes[r], self.options, ratio) {
-            let found = smaller(self.prepared, self.networks, outcomes, self.options, r, target, began);
+            let found = smaller(self.prepared, self.networks, outcomes, self.options, r, target, searcher);
             let Some(found) = found else { continue };
             let mut changed = outcomes.to_vec();
             changed[r] = found.clone();
@@ -165,7 +165,7 @@ pub fn within(
     first: Vec<Outcome>,
     options: &Options,
     machine: &Machine,
-    began: Instant,
+    searcher: &Searcher,
 ) -> Result<(Vec<Outcome>, Built), Error> {
     let limit = options.memory.unwrap_or(u64::MAX);
     let mut search = Search {
@@ -192,7 +192,7 @@ pub fn within(
         let had = search.best.is_some();
         let ratio = if peak.is_some() { RATIO } else { STEEP_RATIO };
         let record = search.smallest.as_ref().map(|s| s.0);
-        let next = search.round(&outcomes, peak, r, ratio, began)?;
+        let next = search.round(&outcomes, peak, r, ratio, searcher)?;
         if !had
             && search.best.is_some()
             && let Some(p) = peak
@@ -200,7 +200,7 @@ pub fn within(
             // The round went further than it had to, or not by the cheapest way: the last trees once more, for just the limit.
             let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
             let wanted = search.limit.saturating_sub(held) as f64 / p.saturating_sub(held).max(1) as f64;
-            search.round(&outcomes, peak, r, wanted.clamp(0.25, 0.98), began)?;
+            search.round(&outcomes, peak, r, wanted.clamp(0.25, 0.98), searcher)?;
         }
         match next {
             Some((least, found)) => {
@@ -260,11 +260,10 @@ fn smaller(
     options: &Options,
     r: usize,
     target: Target,
-    began: Instant,
+    searcher: &Searcher,
 ) -> Option<Outcome> {
     let now = &outcomes[r].cost;
-    let found =
-        stages::search(&prepared.program, &prepared.regions[r], &networks[r], options, target, began).ok();
+    let found = searcher.search(&prepared.regions[r], &networks[r], options, target).ok();
     found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
 }
 

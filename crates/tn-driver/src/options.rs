@@ -1,6 +1,10 @@
 //! What to compile and how.
 
+use crate::paths::PathFile;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tn_ir::dtype::DType;
 use tn_order::Minimize;
@@ -51,6 +55,74 @@ impl Source {
     }
 }
 
+/// How long to search where neither trials nor a time say so. All budgets are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// A first look: a sixth of the usual trials.
+    Fast,
+    /// Until some rounds bring nothing better.
+    #[default]
+    Auto,
+    /// Eight times the usual trials, all of them.
+    Best,
+}
+
+impl Preset {
+    /// The trials of the search; none leaves it to the search.
+    pub fn trials(self) -> Option<u32> {
+        match self {
+            Preset::Fast => Some(8),
+            Preset::Auto => None,
+            Preset::Best => Some(384),
+        }
+    }
+}
+
+/// A moment of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The region that is searched.
+    pub region: &'a str,
+    /// Its place among the regions, from 1.
+    pub place: usize,
+    /// How many regions there are.
+    pub of: usize,
+    /// What the search says.
+    pub report: tn_order::Report,
+}
+
+/// Who is told of moments of a search.
+pub type Tell = Arc<dyn Fn(&Seen<'_>) + Send + Sync>;
+
+/// A window on the search, and the flag that ends it.
+#[derive(Clone, Default)]
+pub struct Watch {
+    /// Once set, the search ends with the best plan so far, which then says that it is `time_limited`.
+    pub stop: Arc<AtomicBool>,
+    /// Called where something better was found, by one thread at a time.
+    pub tell: Option<Tell>,
+}
+
+impl Watch {
+    /// Whether the search was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("stop", &self.stop).field("tell", &self.tell.is_some()).finish()
+    }
+}
+
+impl PartialEq for Watch {
+    /// Whether both are the same window.
+    fn eq(&self, other: &Watch) -> bool {
+        Arc::ptr_eq(&self.stop, &other.stop)
+    }
+}
+
 /// Options of [`crate::compile`]. The default plans `forward` of the only network with a counted budget.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
@@ -82,8 +154,18 @@ pub struct Options {
     pub jvp: bool,
     /// Which leaves need a gradient or tangent, comma-separated patterns; all params and inputs if absent.
     pub wrt: Option<String>,
-    /// Look for the plan in the user's cache first, and leave it there.
-    pub cache: bool,
+    /// How long to search, where neither `trials` nor `max_time` says so.
+    pub preset: Preset,
+    /// Contraction paths to take instead of a search.
+    pub path: Option<Arc<PathFile>>,
+    /// Search on from the given paths.
+    pub refine: bool,
+    /// The folder where plans are kept ([`crate::cache::folder`] is the user's); none: nothing is kept or looked up.
+    pub cache: Option<PathBuf>,
+    /// Search on from the best plan that is kept.
+    pub resume: bool,
+    /// A window on the search.
+    pub watch: Option<Watch>,
 }
 
 impl Options {
@@ -94,7 +176,11 @@ impl Options {
             n => n,
         }
     }
-    /// Everything that decides the plan, as text: a part of its hash and of the cache's key.
+    /// The trials of the search, if anything says how many.
+    pub fn budget(&self) -> Option<u32> {
+        self.trials.or(if self.max_time.is_some() { None } else { self.preset.trials() })
+    }
+    /// Everything that decides the plan, as text: a part of its hash.
     pub fn fingerprint(&self) -> String {
         let Options {
             network,
@@ -103,18 +189,25 @@ impl Options {
             memory,
             max_size,
             max_time,
-            trials,
+            trials: _,
             seed,
             minimize,
             machine,
             grad,
             jvp,
             wrt,
+            path,
+            refine,
+            preset: _,
             threads: _,
             cache: _,
+            resume: _,
+            watch: _,
         } = self;
+        let trials = self.budget();
+        let path = path.as_ref().map_or_else(String::new, |p| format!(" {} {refine}", p.fingerprint()));
         format!(
-            "{network:?} {set:?} {dtype:?} {memory:?} {max_size:?} {max_time:?} {trials:?} {seed} {minimize:?} {machine:?} {grad} {jvp} {wrt:?}"
+            "{network:?} {set:?} {dtype:?} {memory:?} {max_size:?} {max_time:?} {trials:?} {seed} {minimize:?} {machine:?} {grad} {jvp} {wrt:?}{path}"
         )
     }
 }
@@ -135,5 +228,14 @@ mod tests {
         let base = Options::default();
         assert_eq!(base.fingerprint(), Options { threads: 7, ..base.clone() }.fingerprint());
         assert_ne!(base.fingerprint(), Options { seed: 7, ..base.clone() }.fingerprint());
+        assert_ne!(base.fingerprint(), Options { preset: Preset::Fast, ..base.clone() }.fingerprint());
+    }
+
+    #[test]
+    fn trials_and_times_go_before_presets() {
+        let fast = Options { preset: Preset::Fast, ..Options::default() };
+        assert!(fast.budget().unwrap() < Options { preset: Preset::Best, ..fast.clone() }.budget().unwrap());
+        assert_eq!(Options { trials: Some(5), ..fast.clone() }.budget(), Some(5));
+        assert_eq!(Options { max_time: Some(Duration::from_secs(1)), ..fast }.budget(), None);
     }
 }

@@ -1,15 +1,18 @@
 //! The report of `tnc plan` for people: totals, regions, and a table of steps.
 
 use crate::json::entry_name;
+use crate::live::timeline;
 use crate::region_plan::log10_sum;
 use crate::table::Table;
 use crate::values::{show_bytes, show_log10};
 use std::fmt::Write;
-use tn_plan::cost::{Machine, step_costs};
+use tn_plan::cost::{Machine, hint, step_costs};
 use tn_plan::ir::{Entry, Plan, RegionPlan};
 
 /// Steps shown of one entry: those that cost most, in the order in which they run.
 const MAX_STEPS: usize = 40;
+/// Tensors that are named at the peak.
+const AT_PEAK: usize = 6;
 /// The longest index expression that is shown whole.
 const MAX_TEXT: usize = 96;
 
@@ -99,13 +102,19 @@ fn steps(out: &mut String, plan: &Plan, entry: &Entry, machine: &Machine) {
     let costs = step_costs(plan, entry, machine);
     let total: f64 = costs.iter().map(|(_, c)| c.seconds).sum();
     let _ = writeln!(out, "{}: {} steps, {}", entry_name(entry.kind), costs.len(), show_seconds(total));
+    let memory = timeline(plan, entry, &|s| hint(plan, s), AT_PEAK);
     let mut order: Vec<usize> = (0..costs.len()).collect();
     if costs.len() > MAX_STEPS {
         order.sort_by(|&a, &b| costs[b].1.seconds.total_cmp(&costs[a].1.seconds).then(a.cmp(&b)));
         order.truncate(MAX_STEPS);
+        if !order.contains(&memory.peak_step) {
+            order.push(memory.peak_step);
+        }
         order.sort_unstable();
     }
-    let mut table = Table::new(["step", "index expression", "rounds", "operations", "bytes", "modelled"]);
+    let mut table =
+        Table::new(["step", "index expression", "rounds", "operations", "bytes", "modelled", "live"]);
+    let shown = order.len();
     for k in order {
         let (step, cost) = &costs[k];
         table.row([
@@ -115,15 +124,28 @@ fn steps(out: &mut String, plan: &Plan, entry: &Entry, machine: &Machine) {
             show_log10(cost.macs.log10()),
             show_bytes(cost.bytes as u128),
             show_seconds(cost.seconds),
+            memory.live.get(k).map_or_else(String::new, |&b| show_bytes(b)),
         ]);
     }
     out.push_str(&table.render());
-    if costs.len() > MAX_STEPS {
+    if costs.len() > shown {
         let _ = writeln!(
             out,
-            "  the {MAX_STEPS} steps that take longest; `--format ron` has all `{}`",
+            "  {shown} steps: those that take longest, and the one at the peak; `--format ron` has all `{}`",
             costs.len()
         );
+    }
+    if let Some((step, _)) = costs.get(memory.peak_step) {
+        let _ = writeln!(
+            out,
+            "  most is live at step {}, {}: {}",
+            memory.peak_step,
+            shorten(&step.text),
+            show_bytes(memory.peak())
+        );
+        for (name, bytes) in &memory.at_peak {
+            let _ = writeln!(out, "    {:>12}  {name}", show_bytes(*bytes));
+        }
     }
 }
 

@@ -2,18 +2,17 @@
 
 use crate::compile::{Prepared, region_plans, source_errors};
 use crate::data::{Elements, read_array, read_arrays};
-use crate::error::{Error, Infeasible, Limit};
+use crate::error::Error;
 use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use num_complex::Complex64;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::elab::{einsum, instance_json};
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
-use tn_ir::region::{Region, RegionTree};
+use tn_ir::region::RegionTree;
 use tn_ir::size::SymbolId;
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::cost::Machine;
@@ -191,68 +190,6 @@ pub(crate) fn read_constant(path: &Path, name: Option<&str>) -> Result<(Vec<u64>
 /// The program with selections pushed to the factors and large sums distributed.
 pub(crate) fn normalise(program: &Program) -> Result<Program, Error> {
     tn_ir::normalise::normalise(program).map_err(|e| Error::Input(e.to_string()))
-}
-
-/// An order for one region.
-pub(crate) fn search(
-    program: &Program,
-    region: &Region,
-    net: &Network,
-    options: &Options,
-    target: Target,
-    began: Instant,
-) -> Result<Outcome, Error> {
-    // results that are rescaled on the way to a logarithm are whole: slices would have scales of their own
-    let rescaled = program.outputs.iter().any(|o| o.log && o.node == region.result);
-    let whole = |(_, s): &(usize, &tn_ir::size::Size)| rescaled || s.dynamic.is_some();
-    let max_size = match (target.max_size, options.max_size) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    let asked = tn_order::Options {
-        minimize: target.minimize.unwrap_or(options.minimize),
-        seed: options.seed,
-        trials: options.trials,
-        max_time: options.max_time.map(|t| t.saturating_sub(began.elapsed())),
-        max_size,
-        max_peak: target.max_peak,
-        threads: options.thread_count(),
-        unsliceable: region.sizes.iter().enumerate().filter(whole).map(|(i, _)| i as u32).collect(),
-        ..tn_order::Options::default()
-    };
-    tn_order::plan(net, &asked).map_err(|e| infeasible(region, &e, max_size, rescaled))
-}
-
-fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>, rescaled: bool) -> Error {
-    if let Some(fault) = &e.network {
-        return Error::internal("search", format!("region `{}`: {fault}", region.name));
-    }
-    let name = |i: u32| region.index_names.get(i as usize).map_or("?", String::as_str);
-    let indices: Vec<&str> = e.indices.iter().map(|&i| name(i)).collect();
-    let mut help = vec![format!("allow `--max-size {}`", elements(e.log2_max_size))];
-    if rescaled {
-        help.push(format!(
-            "`{}` is given as a logarithm, which takes no slices; an output without `: log` does",
-            region.name
-        ));
-    } else if let Some(i) = e.suggestion {
-        help.push(format!(
-            "index `{}` would help the most, but its size is known at run time only; give it a fixed size",
-            name(i)
-        ));
-    }
-    let tensors =
-        vec![(format!("the result with indices [{}]", indices.join(", ")), elements(e.log2_max_size))];
-    Error::Infeasible(Box::new(Infeasible {
-        limit: Limit::MaxSize(max_size.unwrap_or(u64::MAX)),
-        smallest: elements(e.log2_max_size),
-        tensors,
-        help,
-    }))
-}
-
-fn elements(log2: f64) -> u128 {
-    if log2.is_finite() { log2.clamp(0.0, 126.0).exp2().round() as u128 } else { u128::MAX }
 }
 
 /// Constants of more entries than this are refused: they are kept as dense arrays.

@@ -6,7 +6,7 @@ use crate::objective::{Score, figures};
 use crate::plan::{finish, limits};
 use crate::portfolio::Search;
 use crate::simplify::simplify;
-use crate::{Infeasible, Network, Options, Outcome, Tree, naive};
+use crate::{Infeasible, Network, Options, Outcome, Tree, evaluate, naive};
 
 /// The order of `tree` as it is, with indices sliced beside its own where the limits of `opts` ask for it. Nothing is searched.
 /// For a tree that is no contraction order of the network ([`Tree::check`]) the order from left to right is taken.
@@ -24,10 +24,16 @@ pub fn fit(net: &Network, tree: &Tree, opts: &Options) -> Result<Outcome, Infeas
         .into_iter()
         .filter(|&k| !search.limits.keep.get(k as usize).copied().unwrap_or(false))
         .collect();
-    let candidate = search.rate(tree.ssa_path, &sliced);
+    let candidate = search.rate(tree.ssa_path.clone(), &sliced);
     // two tensors or fewer can be contracted in one way only
     let optimal = search.model.n() < 3 && candidate.sliced.is_empty();
-    finish(net, &search, candidate, optimal, false)
+    let mut found = finish(net, &search, candidate, optimal, false)?;
+    let same = |a: &[u32], b: &[u32]| a.len() == b.len() && a.iter().all(|i| b.contains(i));
+    if same(&found.tree.sliced, &tree.sliced) {
+        // the loops stay in the order in which they were given
+        found = Outcome { cost: evaluate(net, &tree), tree, ..found };
+    }
+    Ok(found)
 }
 
 /// Whether `a` is better than `b` under the objective and the limits of `opts`, by more than rounding. A tree that is no
@@ -76,6 +82,9 @@ mod tests {
         let small = fit(&net, &tree, &Options { max_size: Some(6), ..opts.clone() }).unwrap();
         assert_eq!(small.tree.ssa_path, tree.ssa_path);
         assert!(!small.tree.sliced.is_empty() && small.cost.log2_max_size <= 6f64.log2() + 1e-9);
+        let mut turned = small.tree.clone();
+        turned.sliced.reverse();
+        assert_eq!(fit(&net, &turned, &opts).unwrap().tree, turned);
         let all = (0..7).collect();
         assert!(fit(&net, &tree, &Options { max_size: Some(1), unsliceable: all, ..opts }).is_err());
     }

@@ -60,7 +60,7 @@ impl fmt::Display for PathError {
             }
             Self::Empty { step } => write!(f, "step `{step}` has no operand"),
             Self::Remaining { tensors } => {
-                write!(f, "the path leaves `{tensors}` tensors, help: it must leave exactly one")
+                write!(f, "the path leaves `{tensors}` tensors in place of one")
             }
             Self::Sliced { index } => {
                 write!(f, "sliced index `{index}` is not in the network or is listed twice")

@@ -2,9 +2,11 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tn_driver::paths::{self, PathFile};
 use tn_driver::values;
-use tn_driver::{Minimize, Options, Source};
+use tn_driver::{Error, Minimize, Options, Source};
 use tn_ir::dtype::DType;
 
 /// A compiler and planner for tensor networks.
@@ -108,6 +110,9 @@ pub struct Search {
     /// Trials of the search
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
+    /// How long to search, counted: fast, auto or best; `--trials` and `--max-time` go before it
+    #[arg(long, value_enum, default_value_t = Preset::Auto, value_name = "PRESET")]
+    pub preset: Preset,
     /// Seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -123,6 +128,18 @@ pub struct Search {
     /// Which leaves need a gradient: `w.*,bias`
     #[arg(long, value_name = "PATTERNS")]
     pub wrt: Option<String>,
+    /// Take contraction paths from a file instead of a search: opt_einsum's, or what `plan` wrote
+    #[arg(long, value_name = "FILE")]
+    pub path: Option<PathBuf>,
+    /// How `--path` names tensors: linear (positions), ssa, or auto
+    #[arg(long, value_enum, default_value_t = PathFormat::Auto, value_name = "FORMAT", requires = "path")]
+    pub path_format: PathFormat,
+    /// Search on from the given paths; the plan is never worse
+    #[arg(long, requires = "path")]
+    pub refine: bool,
+    /// Search on from the best plan that is kept; the plan is never worse
+    #[arg(long, conflicts_with_all = ["no_cache", "path"])]
+    pub resume: bool,
     /// Neither read nor write the cache of plans
     #[arg(long)]
     pub no_cache: bool,
@@ -140,6 +157,32 @@ pub enum Objective {
     Size,
     Peak,
     Bytes,
+}
+
+/// Budgets by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Preset {
+    Fast,
+    Auto,
+    Best,
+}
+
+/// Formats of contraction paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PathFormat {
+    Auto,
+    Linear,
+    Ssa,
+}
+
+/// Formats of contraction paths that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum WrittenPath {
+    Linear,
+    Ssa,
 }
 
 /// Intermediate forms that `--print` knows.
@@ -231,6 +274,15 @@ pub struct Plan {
     /// Print the exact leading power of the cost in a parameter
     #[arg(long, value_name = "PARAM", conflicts_with = "sweep")]
     pub scaling: Option<String>,
+    /// Write the contraction paths too, as opt_einsum reads them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "scaling"])]
+    pub write_path: Option<PathBuf>,
+    /// How `--write-path` names tensors: linear (positions) or ssa
+    #[arg(long, value_enum, default_value_t = WrittenPath::Linear, value_name = "FORMAT", requires = "write_path")]
+    pub write_path_format: WrittenPath,
+    /// Draw the contraction tree and the memory over time too, as SVG
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "scaling"])]
+    pub plot: Option<PathBuf>,
     /// Write the result to a file; a name that ends in `.ron` writes the plan
     #[arg(short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -426,9 +478,26 @@ impl What {
 }
 
 impl Search {
-    /// Adds these options to the driver's.
-    pub fn apply(&self, options: Options) -> Options {
-        Options {
+    /// Adds these options to the driver's. Plans are neither kept nor looked up: that is for commands to ask for.
+    ///
+    /// # Errors
+    /// The file of `--path` cannot be read or holds no paths.
+    pub fn apply(&self, options: Options) -> Result<Options, Error> {
+        let format = match self.path_format {
+            PathFormat::Auto => paths::PathFormat::Auto,
+            PathFormat::Linear => paths::PathFormat::Linear,
+            PathFormat::Ssa => paths::PathFormat::Ssa,
+        };
+        let path = self.path.as_ref().map(|p| PathFile::read(p, format)).transpose()?;
+        Ok(Options {
+            preset: match self.preset {
+                Preset::Fast => tn_driver::Preset::Fast,
+                Preset::Auto => tn_driver::Preset::Auto,
+                Preset::Best => tn_driver::Preset::Best,
+            },
+            path: path.map(Arc::new),
+            refine: self.refine,
+            resume: self.resume,
             memory: self.memory,
             max_size: self.max_size,
             max_time: self.max_time,
@@ -445,7 +514,11 @@ impl Search {
             machine: self.machine.clone(),
             wrt: self.wrt.clone(),
             ..options
-        }
+        })
+    }
+    /// The user's folder of kept plans, unless it was forbidden.
+    pub fn cache(&self) -> Option<PathBuf> {
+        tn_driver::cache::folder().filter(|_| !self.no_cache)
     }
 }
 
@@ -469,7 +542,7 @@ mod tests {
         let Command::Plan(plan) = cli.command else { panic!("another command") };
         let Source::Einsum { expression, sizes } = plan.what.source() else { panic!("another source") };
         assert_eq!((expression.as_str(), sizes.len()), ("ab,bc->ac", 3));
-        let options = plan.search.apply(plan.what.options());
+        let options = plan.search.apply(plan.what.options()).unwrap();
         assert_eq!((options.memory, options.seed), (Some(64 << 20), 7));
         assert!(parse("tnc plan").is_err());
         assert!(parse("tnc plan a.tn --einsum ab->b").is_err());
@@ -493,6 +566,11 @@ mod tests {
             "tnc plan a.tn --dtype f16",
             "tnc plan a.tn --minimize luck",
             "tnc plan a.tn --sweep chi",
+            "tnc plan a.tn --preset eternal",
+            "tnc plan a.tn --refine",
+            "tnc plan a.tn --resume --no-cache",
+            "tnc plan a.tn --resume --path p.json",
+            "tnc plan a.tn --sweep n=1..2 --plot p.svg",
             "tnc emit a.tn -o out",
             "tnc emit a.tn --target fortran -o out",
             "tnc nothing",

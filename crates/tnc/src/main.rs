@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod out;
+mod progress;
 
 use args::{Cli, Color, Command};
 use clap::Parser;

@@ -13,6 +13,7 @@ mod write;
 pub use npy::{parse_npy, write_npy};
 pub use npz::{parse_npz, write_npz};
 pub use safe::{parse_safetensors, write_safetensors};
+pub(crate) use write::write_unsynced;
 pub use write::{WriteError, write_whole};
 
 use num_complex::{Complex32, Complex64};

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file could not be written; nothing of it is there.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,18 @@ pub struct WriteError {
 /// # Errors
 /// Whatever the file system says; the temporary file is removed again.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write(path, bytes, true)
+}
+
+/// The same for what may be lost: it does not wait for the disk.
+///
+/// # Errors
+/// As for [`write_whole`].
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write(path, bytes, false)
+}
+
+fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<(), WriteError> {
     let fail = |error| WriteError { path: path.into(), error };
     if let Ok(meta) = std::fs::metadata(path) {
         if meta.is_dir() {
@@ -36,12 +49,13 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         return Err(fail(std::io::Error::other("it has no file name")));
     };
     let (temporary, mut file) = create_beside(&target, name).map_err(fail)?;
-    let done = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
-        if let Ok(meta) = std::fs::metadata(&target) {
-            file.set_permissions(meta.permissions())?;
-        }
-        std::fs::rename(&temporary, &target)
-    });
+    let done =
+        file.write_all(bytes).and_then(|()| if sync { file.sync_all() } else { Ok(()) }).and_then(|()| {
+            if let Ok(meta) = std::fs::metadata(&target) {
+                file.set_permissions(meta.permissions())?;
+            }
+            std::fs::rename(&temporary, &target)
+        });
     done.map_err(|error| {
         let _ = std::fs::remove_file(&temporary);
         fail(error)
@@ -49,7 +63,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 }
 
 fn create_beside(target: &Path, name: &std::ffi::OsStr) -> std::io::Result<(PathBuf, File)> {
-    for attempt in 0..1000u32 {
+    // Threads of a process write side by side.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let attempt = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));

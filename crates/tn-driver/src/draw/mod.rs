@@ -7,11 +7,13 @@
 
 mod dot;
 mod layout;
+mod plot;
 mod svg;
 mod tree;
 
 pub use dot::dot;
 pub use layout::{Layout, layout};
+pub use plot::plot_svg;
 pub use svg::svg;
 pub use tree::{TreeDrawing, tree_svg};
 

@@ -6,12 +6,30 @@ use std::fmt::Write;
 /// A tree to draw: the network, its SSA path, and the sliced indices.
 pub type TreeDrawing<'a> = (&'a RegionNet, &'a [(u32, u32)], &'a [u32]);
 
-/// The trees one below the other. The width of a line grows with the logarithm of the tensor's size, and tooltips name
-/// the indices. Sliced indices are listed in the heading. A path that is not a tree over the inputs is drawn as far as it goes.
+/// How much room a tree has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Pixels between the outermost inputs.
+    pub width: f64,
+    /// Pixels from the inputs to the root.
+    pub height: f64,
+}
+
+/// The room of a drawing that has nothing but trees: as much as they need, within reason.
+const PAGE: Room = Room { width: 1600.0, height: 900.0 };
+
+/// The trees one below the other. Lines are darker and wider the more elements the tensor has, and tooltips name the indices; the largest
+/// result is marked. Sliced indices are listed in the heading. A path that is not a tree over the inputs is drawn as far as it goes.
 pub fn tree_svg(title: &str, trees: &[TreeDrawing<'_>]) -> String {
     let (mut body, mut width, mut height) = (String::new(), 400.0f64, 36.0);
-    for &(net, path, sliced) in trees {
-        let (text, (w, h)) = one_tree(net, path, sliced);
+    for &tree in trees {
+        let room = Room {
+            width: PAGE.width.max(0.5 * tree.0.inputs.len() as f64),
+            height: PAGE
+                .height
+                .max(2.0 * f64::from(levels(tree.0.inputs.len(), tree.1).iter().copied().max().unwrap_or(0))),
+        };
+        let (text, (w, h)) = one_tree(tree, room);
         let _ = writeln!(body, "<g transform=\"translate(0 {height:.1})\">\n{text}</g>");
         width = width.max(w);
         height += h;
@@ -19,26 +37,47 @@ pub fn tree_svg(title: &str, trees: &[TreeDrawing<'_>]) -> String {
     begin(width, height, title) + &body + "</svg>\n"
 }
 
-fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String, (f64, f64)) {
-    let n = net.inputs.len();
-    let order = leaf_order(n, ssa_path);
-    let total = n + ssa_path.len();
-    let (mut x, mut level) = (vec![0.0f64; total], vec![0u32; total]);
-    for (k, &leaf) in order.iter().enumerate() {
-        x[leaf] = k as f64;
-    }
-    for (k, &(a, b)) in ssa_path.iter().enumerate() {
+/// For each tensor how many contractions are below it at most.
+fn levels(n: usize, path: &[(u32, u32)]) -> Vec<u32> {
+    let mut level = vec![0u32; n + path.len()];
+    for (k, &(a, b)) in path.iter().enumerate() {
         let (a, b) = (a as usize, b as usize);
         if a < n + k && b < n + k {
-            x[n + k] = (x[a] + x[b]) / 2.0;
             level[n + k] = level[a].max(level[b]) + 1;
         }
     }
+    level
+}
+
+/// From light to dark, for a part between 0 and 1 of the largest.
+fn color(part: f64) -> String {
+    let mix = |from: f64, to: f64| (from + (to - from) * part.clamp(0.0, 1.0)).round() as u8;
+    format!("#{:02x}{:02x}{:02x}", mix(158.0, 8.0), mix(196.0, 48.0), mix(225.0, 107.0))
+}
+
+/// A tree and its size on the page.
+pub(super) fn one_tree((net, ssa_path, sliced): TreeDrawing<'_>, room: Room) -> (String, (f64, f64)) {
+    let n = net.inputs.len();
+    let order = leaf_order(n, ssa_path);
+    let mut x = vec![0.0f64; n + ssa_path.len()];
+    for (k, &leaf) in order.iter().enumerate() {
+        x[leaf] = k as f64;
+    }
+    // A result stands between its operands, nearer to the one with more inputs: long chains come out straight.
+    let mut inputs = vec![1.0f64; x.len()];
+    for (k, &(a, b)) in ssa_path.iter().enumerate() {
+        let (a, b) = (a as usize, b as usize);
+        if a < n + k && b < n + k {
+            inputs[n + k] = inputs[a] + inputs[b];
+            x[n + k] = (x[a] * inputs[a] + x[b] * inputs[b]) / inputs[n + k];
+        }
+    }
+    let level = levels(n, ssa_path);
     let legs = legs(net, ssa_path);
     let depth = level.iter().copied().max().unwrap_or(0);
-    let step_x = (1600.0 / n.max(1) as f64).clamp(0.5, 48.0);
-    let step_y = (900.0 / f64::from(depth.max(1))).clamp(2.0, 36.0);
-    let place = |k: usize| (32.0 + x[k] * step_x, 30.0 + f64::from(depth - level[k]) * step_y);
+    let step_x = (room.width / n.max(1) as f64).min(48.0);
+    let step_y = (room.height / f64::from(depth.max(1))).min(36.0);
+    let place = |k: usize| (32.0 + x[k] * step_x, 34.0 + f64::from(depth - level[k]) * step_y);
     let names = |list: &[u32]| {
         let names: Vec<&str> =
             list.iter().map(|&i| net.index_names.get(i as usize).map_or("?", String::as_str)).collect();
@@ -50,22 +89,50 @@ fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String
     }
     let mut out =
         format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
-    out.push_str("<g stroke=\"#2b5b84\" fill=\"none\">\n");
+    let log2 = |k: usize| -> f64 {
+        let kept = legs[k].iter().filter(|i| !sliced.contains(i));
+        kept.map(|&i| (net.sizes[i as usize] as f64).log2()).sum()
+    };
+    let size: Vec<f64> = (0..legs.len()).map(log2).collect();
+    let top = size.iter().copied().fold(1.0, f64::max);
+    let widest = (0.9 * step_x).clamp(0.7, 5.0);
+    let mut lines: Vec<(usize, usize)> = Vec::with_capacity(2 * ssa_path.len());
     for (k, &(a, b)) in ssa_path.iter().enumerate() {
-        let (px, py) = place(n + k);
-        for child in [a as usize, b as usize].into_iter().filter(|&c| c < n + k) {
-            let (cx, cy) = place(child);
-            let log2: f64 = legs[child].iter().map(|&i| (net.sizes[i as usize] as f64).log2()).sum();
-            let _ = writeln!(
-                out,
-                "<path d=\"M{cx:.1} {cy:.1} V{py:.1} H{px:.1}\" stroke-width=\"{:.1}\"><title>[{}], 2^{log2:.1} elements</title></path>",
-                (0.8 + log2 / 6.0).min(8.0),
-                escape(&names(&legs[child]))
-            );
-        }
+        lines.extend([a as usize, b as usize].into_iter().filter(|&c| c < n + k).map(|c| (c, n + k)));
     }
-    out.push_str("</g>\n<g font-size=\"9\" fill=\"#222\">\n");
-    if step_x >= 9.0 {
+    // What is large lies on top.
+    lines.sort_by(|a, b| size[a.0].total_cmp(&size[b.0]).then(a.cmp(b)));
+    out.push_str("<g fill=\"none\" stroke-linejoin=\"round\">\n");
+    for (child, parent) in lines {
+        let ((cx, cy), (px, py)) = (place(child), place(parent));
+        let part = size[child] / top;
+        let _ = writeln!(
+            out,
+            "<path d=\"M{cx:.1} {cy:.1} V{py:.1} H{px:.1}\" stroke=\"{}\" stroke-width=\"{:.1}\"><title>[{}], 2^{:.1} elements</title></path>",
+            color(part),
+            0.7 + (widest - 0.7) * part,
+            escape(&names(&legs[child])),
+            size[child]
+        );
+    }
+    out.push_str("</g>\n");
+    // The first of equals.
+    let largest = (n..size.len()).rev().max_by(|&a, &b| size[a].total_cmp(&size[b]));
+    if let Some(k) = largest {
+        let (x, y) = place(k);
+        let right = x < 32.0 + 0.7 * n as f64 * step_x;
+        let (anchor, at) = if right { ("start", x + 8.0) } else { ("end", x - 8.0) };
+        let _ = writeln!(
+            out,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"#d35400\" stroke=\"#fff\"/>\
+             <text x=\"{at:.1}\" y=\"{:.1}\" font-size=\"10\" text-anchor=\"{anchor}\" fill=\"#d35400\" paint-order=\"stroke\" stroke=\"#fff\" stroke-width=\"3\">largest: 2^{:.1} elements</text>",
+            y - 6.0,
+            size[k]
+        );
+    }
+    let labels = step_x >= 9.0;
+    if labels {
+        out.push_str("<g font-size=\"9\" fill=\"#222\">\n");
         for &leaf in &order {
             let (lx, ly) = place(leaf);
             let name = escape(&net.inputs[leaf]);
@@ -75,9 +142,13 @@ fn one_tree(net: &RegionNet, ssa_path: &[(u32, u32)], sliced: &[u32]) -> (String
                 ly + 8.0
             );
         }
+        out.push_str("</g>\n");
     }
-    out.push_str("</g>\n");
-    (out, (96.0 + n as f64 * step_x, 110.0 + f64::from(depth) * step_y))
+    let below = match labels {
+        true => 30.0 + 4.4 * net.inputs.iter().map(|i| i.chars().count()).max().unwrap_or(0).min(24) as f64,
+        false => 22.0,
+    };
+    (out, (96.0 + n as f64 * step_x, 40.0 + below + f64::from(depth) * step_y))
 }
 
 /// The inputs in the order in which a walk of the tree meets them, so that no lines cross.

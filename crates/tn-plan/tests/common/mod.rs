@@ -175,7 +175,7 @@ impl<'a> Evaluator<'a> {
                     start += x.dims[*axis as usize];
                 }
             }
-            Op::At { a, picks } => {
+            Op::At { a, picks, .. } => {
                 let x = self.value(*a, env);
                 for p in indices(&dims) {
                     let mut rest = p.iter();
@@ -444,9 +444,13 @@ impl Builder {
                 let mut dims = self.dag.dims(a).to_vec();
                 let axis = dims.iter().position(|&d| d == trip).unwrap();
                 dims.remove(axis);
-                inside.push(self.dag.add(Op::At { a, picks: vec![(axis as u32, v)] }, dims));
+                let picks = vec![(axis as u32, v)];
+                inside.push(self.dag.add(Op::At { a, picks, inside: None }, dims));
             }
         }
+        // What no loop changes, made in every round all the same.
+        let a = self.random.pick(&self.pool.clone());
+        inside.push(self.dag.at_inside(a, vec![], nest));
         let mut made = vec![];
         for k in 0..6 {
             let mut from = inside.clone();

@@ -1,6 +1,6 @@
 //! `tnc draw`: the network or the tree of its plan as DOT or SVG.
 
-use super::planned;
+use super::{Manner, planned};
 use crate::args::{Draw, Drawing};
 use crate::{Talk, out};
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ pub fn run(a: &Draw, talk: Talk) -> Result<(), Error> {
             network(&prepared.program.name, &prepared_drawing(&prepared), format)
         }
         _ => {
-            let planned = planned(&a.what, &a.search, |_| {}, talk)?;
+            let planned = planned(&a.what, &a.search, |_| {}, Manner::Kept, talk)?;
             let (name, regions, leaves) = match &planned {
                 super::Planned::Fresh(c) => {
                     let leaves = c.prepared.program.leaves.iter().map(|l| l.name.as_str()).collect();

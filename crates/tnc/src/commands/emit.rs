@@ -1,6 +1,6 @@
 //! `tnc emit`: kernels as Rust or CUDA source.
 
-use super::planned;
+use super::{Manner, planned};
 use crate::Talk;
 use crate::args::{Emit, Runtime, Target};
 use tn_driver::Error;
@@ -10,7 +10,7 @@ use tn_driver::emit::{Emission, emit};
 /// Emits.
 pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
     // Emitted text must depend on nothing but source and options: no cache.
-    let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), talk)?;
+    let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), Manner::Pure, talk)?;
     let emission = match (a.target, a.runtime) {
         (Target::Rust, Runtime::Inline) => Emission::Rust { runtime_crate: false },
         (Target::Rust, Runtime::Crate) => Emission::Rust { runtime_crate: true },

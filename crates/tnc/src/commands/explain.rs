@@ -1,6 +1,6 @@
 //! `tnc explain`: the page of an error code, or why a plan is as it is.
 
-use super::planned;
+use super::{Manner, planned};
 use crate::args::{Explain, What};
 use crate::{Talk, out};
 use std::fmt::Write;
@@ -30,7 +30,7 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         network: a.network.clone(),
         set: a.set.clone(),
     };
-    let planned = planned(&what, &a.search, |o| o.grad = a.grad, talk)?;
+    let planned = planned(&what, &a.search, |o| o.grad = a.grad, Manner::Kept, talk)?;
     let mut text = String::new();
     let regions: &[RegionPlan] = match &planned {
         super::Planned::Fresh(c) => {

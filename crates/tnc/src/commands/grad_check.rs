@@ -1,5 +1,6 @@
 //! `tnc grad-check`: gradients against central differences.
 
+use super::Manner;
 use crate::args::{Format, GradCheck};
 use crate::{Talk, out};
 use tn_driver::given::read_given;
@@ -15,8 +16,11 @@ pub fn run(a: &GradCheck, talk: Talk) -> Result<(), Error> {
         ));
     }
     let given = read_given(&a.data)?;
-    let options = tn_driver::Options { grad: true, jvp: true, ..a.search.apply(a.what.options()) };
-    let (report, warnings) = grad_check(&source, &options, given, talk.color)?;
+    let (options, progress) = super::options(&a.what, &a.search, Manner::Pure, talk)?;
+    let options = tn_driver::Options { grad: true, jvp: true, ..options };
+    let checked = grad_check(&source, &options, given, talk.color);
+    drop(progress);
+    let (report, warnings) = checked?;
     super::warn(&warnings, talk);
     let bytes = match a.format {
         Format::Json => out::json(&report_json(&report)),

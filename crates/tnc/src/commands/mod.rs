@@ -13,6 +13,7 @@ pub mod run;
 
 use crate::Talk;
 use crate::args::{Search, What};
+use crate::progress::Progress;
 use tn_driver::{Compiled, Error, Options, Source, compile, load_plan};
 use tn_plan::verify::VerifiedPlan;
 
@@ -44,6 +45,41 @@ impl Planned {
     }
 }
 
+/// How a command searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Plans are kept and looked up, and Ctrl-C ends the search with the best plan so far.
+    Kept,
+    /// The plan depends on nothing but source and options: there is no cache, and Ctrl-C ends the command.
+    Pure,
+}
+
+/// The driver's options for a search in that manner; the search is watched as long as the second value lives.
+///
+/// # Errors
+/// Options that do not go together; a file of paths that cannot be read.
+pub fn options(
+    what: &What,
+    search: &Search,
+    manner: Manner,
+    talk: Talk,
+) -> Result<(Options, Progress), Error> {
+    if matches!(what.source(), Source::Plan(_)) && (search.path.is_some() || search.resume) {
+        return Err(Error::Usage(
+            "a plan file has its paths already, help: give the source, and the plan as `--path FILE --refine` to improve it".into(),
+        ));
+    }
+    if manner == Manner::Pure && search.resume {
+        return Err(Error::Usage(
+            "this command uses no kept plans, help: `tnc plan --resume -o p.ron` writes a plan to give instead of the source".into(),
+        ));
+    }
+    let progress = Progress::start(talk, manner == Manner::Kept, search.max_time);
+    let cache = if manner == Manner::Kept { search.cache() } else { None };
+    let watch = Some(progress.watch.clone());
+    Ok((Options { cache, watch, ..search.apply(what.options())? }, progress))
+}
+
 /// A plan of the source with the options, or the plan file itself.
 ///
 /// # Errors
@@ -52,9 +88,10 @@ pub fn planned(
     what: &What,
     search: &Search,
     more: impl FnOnce(&mut Options),
+    manner: Manner,
     talk: Talk,
 ) -> Result<Planned, Error> {
-    let mut options = search.apply(what.options());
+    let (mut options, progress) = options(what, search, manner, talk)?;
     more(&mut options);
     match what.source() {
         Source::Plan(path) => {
@@ -63,7 +100,9 @@ pub fn planned(
             Ok(Planned::File(Box::new(plan)))
         }
         source => {
-            let compiled = compile(&source, &options)?;
+            let compiled = compile(&source, &options);
+            drop(progress);
+            let compiled = compiled?;
             warn(&compiled.warnings(talk.color), talk);
             Ok(Planned::Fresh(Box::new(compiled)))
         }

@@ -1,20 +1,21 @@
 //! `tnc plan`: a report, the JSON surface, a plan file, a sweep or a scaling.
 
-use super::{Planned, planned};
-use crate::args::{Format, Plan};
+use super::{Manner, Planned, options, planned};
+use crate::args::{Format, Plan, WrittenPath};
 use crate::{Talk, out};
+use std::collections::BTreeSet;
 use tn_driver::analysis::{run_scaling, run_sweep, scaling_json, scaling_text, sweep_json, sweep_text};
+use tn_driver::data::write_whole;
+use tn_driver::draw::{RegionNet, TreeDrawing, plot_svg};
 use tn_driver::json::{SearchFacts, plan_json};
+use tn_driver::paths::path_text;
+use tn_driver::region_plan::drawing_of;
 use tn_driver::{Error, Options, Source};
+use tn_plan::ir::RegionPlan;
 
 /// Plans.
 pub fn run(a: &Plan, talk: Talk) -> Result<(), Error> {
     let format = a.format.unwrap_or_else(|| by_ending(a));
-    let options = options(a);
-    if let Some(form) = a.search.print {
-        let text = tn_driver::print::print(&a.what.source(), &options, form.into())?;
-        return out::result(text.as_bytes(), a.output.as_deref());
-    }
     let analysis = a.sweep.is_some() || a.scaling.is_some();
     if analysis && format == Format::Ron {
         return Err(Error::Usage(
@@ -24,20 +25,9 @@ pub fn run(a: &Plan, talk: Talk) -> Result<(), Error> {
     if analysis && matches!(a.what.source(), Source::Plan(_)) {
         return Err(Error::Usage("a plan file has no parameters left, help: give the `.tn` file".into()));
     }
-    let bytes = if let Some(sweep) = &a.sweep {
-        let rows = run_sweep(&a.what.source(), &options, sweep)?;
-        match format {
-            Format::Json => out::json(&sweep_json(&sweep.param, &rows)),
-            _ => sweep_text(&sweep.param, &rows).into_bytes(),
-        }
-    } else if let Some(param) = &a.scaling {
-        let scaling = run_scaling(&a.what.source(), &options, param)?;
-        match format {
-            Format::Json => out::json(&scaling_json(param, &scaling)),
-            _ => scaling_text(param, &scaling).into_bytes(),
-        }
-    } else {
-        report(a, format, talk)?
+    let bytes = match analysis || a.search.print.is_some() {
+        true => analysed(a, format, talk)?,
+        false => report(a, format, talk)?,
     };
     out::result(&bytes, a.output.as_deref())
 }
@@ -50,15 +40,33 @@ fn by_ending(a: &Plan) -> Format {
     }
 }
 
-fn options(a: &Plan) -> Options {
-    Options { grad: a.grad, jvp: a.jvp, ..a.search.apply(a.what.options()) }
+/// An intermediate form, a sweep or a scaling.
+fn analysed(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
+    let (options, progress) = options(&a.what, &a.search, Manner::Kept, talk)?;
+    let options = Options { grad: a.grad, jvp: a.jvp, ..options };
+    let source = a.what.source();
+    let text = if let Some(form) = a.search.print {
+        tn_driver::print::print(&source, &options, form.into()).map(String::into_bytes)
+    } else if let Some(sweep) = &a.sweep {
+        run_sweep(&source, &options, sweep).map(|rows| match format {
+            Format::Json => out::json(&sweep_json(&sweep.param, &rows)),
+            _ => sweep_text(&sweep.param, &rows).into_bytes(),
+        })
+    } else {
+        let param = a.scaling.as_deref().unwrap_or_default();
+        run_scaling(&source, &options, param).map(|scaling| match format {
+            Format::Json => out::json(&scaling_json(param, &scaling)),
+            _ => scaling_text(param, &scaling).into_bytes(),
+        })
+    };
+    drop(progress);
+    text
 }
 
 fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
-    let cache = !a.search.no_cache;
-    let more = |o: &mut Options| (o.grad, o.jvp, o.cache) = (a.grad, a.jvp, cache);
-    let planned = planned(&a.what, &a.search, more, talk)?;
-    Ok(match (&planned, format) {
+    let more = |o: &mut Options| (o.grad, o.jvp) = (a.grad, a.jvp);
+    let planned = planned(&a.what, &a.search, more, Manner::Kept, talk)?;
+    let bytes = match (&planned, format) {
         (_, Format::Ron) => tn_driver::to_ron(planned.plan()?)?.into_bytes(),
         (Planned::Fresh(c), Format::Json) => out::json(&c.json()),
         (Planned::Fresh(c), Format::Text) => c.report().into_bytes(),
@@ -69,5 +77,48 @@ fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
         (Planned::File(p), Format::Text) => {
             tn_driver::report::report(p, &tn_driver::machine::load(a.search.machine.as_deref())?).into_bytes()
         }
-    })
+    };
+    beside(a, &planned, talk)?;
+    Ok(bytes)
+}
+
+/// The files that are written beside the result: paths and a picture.
+fn beside(a: &Plan, planned: &Planned, talk: Talk) -> Result<(), Error> {
+    let regions = match planned {
+        Planned::Fresh(c) => &c.region_plans,
+        Planned::File(p) => &p.regions,
+    };
+    if let Some(file) = &a.write_path {
+        let text = path_text(regions, a.write_path_format == WrittenPath::Ssa);
+        write_whole(file, text.as_bytes())?;
+        if regions.iter().any(|r| !r.sliced.is_empty()) {
+            talk.note(format!(
+                "note: `{}` has the order alone, not the slices; `--format json` has both",
+                file.display()
+            ));
+        }
+    }
+    if let Some(file) = &a.plot {
+        write_whole(file, plot(a, planned)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn plot(a: &Plan, planned: &Planned) -> Result<String, Error> {
+    let machine = tn_driver::machine::load(a.search.machine.as_deref())?;
+    let (name, regions, plan, leaves): (&str, &[RegionPlan], _, BTreeSet<&str>) = match planned {
+        Planned::Fresh(c) => {
+            let program = &c.prepared.program;
+            let leaves = program.leaves.iter().map(|l| l.name.as_str()).collect();
+            (&program.name, &c.region_plans, c.built.as_ref().map(|b| &b.plan), leaves)
+        }
+        Planned::File(p) => {
+            (&p.name, &p.regions, Some(&**p), p.leaves.iter().map(|l| l.name.as_str()).collect())
+        }
+    };
+    let nets: Vec<RegionNet> = regions.iter().map(|r| drawing_of(r, &leaves)).collect();
+    let trees: Vec<TreeDrawing<'_>> =
+        nets.iter().zip(regions).map(|(n, r)| (n, r.ssa_path.as_slice(), r.sliced.as_slice())).collect();
+    let plan = plan.map(|p| (&**p, &machine));
+    Ok(plot_svg(&format!("plan of {name}"), regions, &trees, plan, a.search.memory))
 }

@@ -1,6 +1,6 @@
 //! `tnc run`: a network on arrays from files.
 
-use super::{Planned, planned};
+use super::{Manner, Planned, planned};
 use crate::args::{Format, Run};
 use crate::{Talk, out};
 use tn_driver::Error;
@@ -13,9 +13,8 @@ pub fn run(a: &Run, talk: Talk) -> Result<(), Error> {
     // A name that cannot be written is found before the work is done.
     let kind = a.output.as_deref().map(FileKind::of).transpose()?;
     let given = read_given(&a.data)?;
-    let cache = !a.search.no_cache;
-    let more = |o: &mut tn_driver::Options| (o.grad, o.jvp, o.cache) = (a.grad, a.jvp, cache);
-    let planned = planned(&a.what, &a.search, more, talk)?;
+    let more = |o: &mut tn_driver::Options| (o.grad, o.jvp) = (a.grad, a.jvp);
+    let planned = planned(&a.what, &a.search, more, Manner::Kept, talk)?;
     let plan = planned.plan()?;
     let request = Request {
         grad: a.grad,

@@ -1,0 +1,294 @@
+//! Plans that were found before, in the user's cache folder: one file a search, `FAMILY-KEY.json`.
+//!
+//! The family of a search is the hash of all that decides what a good plan is: the canonical network, objective, limits, element type,
+//! machine, the version of the search. The key adds seed and budget, so that a kept plan is the one that the search would find again.
+//! `FAMILY-best.json` is what searches that were stopped or went on from another plan found; only `--resume` reads it.
+//!
+//! Files are written beside their place and renamed. A file that is damaged or of another program is as good as none, and whoever reads
+//! a tree from one must check it. No failure here is an error: then the plan is searched for, or not kept.
+
+use crate::data::write_unsynced;
+use crate::hash::StableHash;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tn_order::Tree;
+
+/// The version of the files.
+const FORMAT: u32 = 1;
+/// When there are more files or bytes, those not used for the longest time go.
+const MAX_FILES: usize = 4096;
+const MAX_BYTES: u64 = 256 << 20;
+/// What a process that was killed left half-written goes after this time.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// The folder that the environment names: `TNC_CACHE_DIR`, else `tnc` in `XDG_CACHE_HOME`, else `~/.cache/tnc`. None where there is no home.
+pub fn folder() -> Option<PathBuf> {
+    folder_of(|name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from))
+}
+
+fn folder_of(env: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    // The standard wants relative paths to be ignored.
+    let absolute = |p: PathBuf| Some(p).filter(|p| p.is_absolute());
+    env("TNC_CACHE_DIR").or_else(|| {
+        let base = env("XDG_CACHE_HOME")
+            .and_then(absolute)
+            .or_else(|| Some(env("HOME").and_then(absolute)?.join(".cache")));
+        Some(base?.join("tnc"))
+    })
+}
+
+/// What a search was for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Key {
+    family: String,
+    own: String,
+}
+
+impl Key {
+    /// All searches with this description, whatever their seed and budget.
+    pub fn family(description: &str) -> Key {
+        let hash = StableHash::new()
+            .part("version", env!("CARGO_PKG_VERSION").as_bytes())
+            .part("search", tn_order::SEARCH_VERSION.as_bytes())
+            .part("what", description.as_bytes())
+            .hex();
+        Key { family: hash, own: "best".into() }
+    }
+    /// One search of the family.
+    pub fn with(&self, budget: &str) -> Key {
+        let hash =
+            StableHash::new().part("family", self.family.as_bytes()).part("budget", budget.as_bytes()).hex();
+        Key { family: self.family.clone(), own: hash }
+    }
+    fn name(&self) -> String {
+        format!("{}-{}.json", self.family, self.own)
+    }
+}
+
+/// What is kept of a search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// The tree of the region, or those of all regions.
+    pub trees: Vec<Tree>,
+    /// Whether it was proven to be the best.
+    pub optimal: bool,
+    /// Whether the clock cut the search.
+    pub time_limited: bool,
+    /// How often the search went on from here.
+    pub searches: u32,
+    /// Modelled seconds, where the trees are those of all regions.
+    pub seconds: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    format: u32,
+    /// Hash of the name and of `kept` as text.
+    check: String,
+    kept: Kept,
+}
+
+/// A folder of kept plans.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// In this folder, which need not exist yet.
+    pub fn new(folder: PathBuf) -> Cache {
+        Cache { folder }
+    }
+    /// What is kept under the key.
+    pub fn get(&self, key: &Key) -> Option<Kept> {
+        read(&self.folder.join(key.name()))
+    }
+    /// The start that is kept for a family.
+    pub fn best(&self, family: &Key) -> Option<Kept> {
+        read(&self.folder.join(Key { own: "best".into(), ..family.clone() }.name()))
+    }
+    /// Everything that is kept of a family, by name.
+    pub fn all(&self, family: &Key) -> Vec<Kept> {
+        let mut names: Vec<String> = self
+            .files()
+            .into_iter()
+            .filter(|f| f.name.starts_with(&family.family) && f.whole)
+            .map(|f| f.name)
+            .collect();
+        names.sort();
+        names.iter().filter_map(|n| read(&self.folder.join(n))).collect()
+    }
+    /// Keeps it under the key.
+    pub fn keep(&self, key: &Key, kept: &Kept) {
+        let name = key.name();
+        let Some(check) = check(&name, kept) else { return };
+        let file = File { format: FORMAT, check, kept: kept.clone() };
+        let Ok(text) = serde_json::to_vec(&file) else { return };
+        let _ = std::fs::create_dir_all(&self.folder);
+        let _ = write_unsynced(&self.folder.join(name), &text);
+    }
+    /// Keeps it as the start of a family.
+    pub fn keep_best(&self, family: &Key, kept: &Kept) {
+        self.keep(&Key { own: "best".into(), ..family.clone() }, kept);
+    }
+    /// Removes the files that were not used for the longest time, until the folder is within bounds.
+    pub fn prune(&self) {
+        self.prune_to(MAX_FILES, MAX_BYTES);
+    }
+
+    fn prune_to(&self, max_files: usize, max_bytes: u64) {
+        let mut files = self.files();
+        let now = SystemTime::now();
+        files.retain(|f| {
+            let stale = !f.whole && now.duration_since(f.used).is_ok_and(|age| age > STALE);
+            if stale {
+                let _ = std::fs::remove_file(self.folder.join(&f.name));
+            }
+            f.whole
+        });
+        files.sort_by(|a, b| (a.used, &a.name).cmp(&(b.used, &b.name)));
+        let (mut count, mut bytes) = (files.len(), files.iter().map(|f| f.bytes).sum::<u64>());
+        for f in files {
+            if count <= max_files && bytes <= max_bytes {
+                break;
+            }
+            let _ = std::fs::remove_file(self.folder.join(&f.name));
+            count -= 1;
+            bytes -= f.bytes;
+        }
+    }
+
+    /// Our files in the folder; whatever else is there is not touched.
+    fn files(&self) -> Vec<Found> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let one = |e: std::fs::DirEntry| {
+            let name = e.file_name().into_string().ok()?;
+            let whole = is_ours(&name);
+            let part = name
+                .strip_prefix('.')
+                .and_then(|n| n.split_once(".json."))
+                .is_some_and(|(stem, rest)| is_ours(&format!("{stem}.json")) && rest.ends_with(".tmp"));
+            let meta = e.metadata().ok().filter(|m| m.is_file() && (whole || part))?;
+            Some(Found { name, whole, bytes: meta.len(), used: meta.modified().ok()? })
+        };
+        entries.filter_map(Result::ok).filter_map(one).collect()
+    }
+}
+
+struct Found {
+    name: String,
+    /// Not the rest of a write that was cut.
+    whole: bool,
+    bytes: u64,
+    used: SystemTime,
+}
+
+fn is_ours(name: &str) -> bool {
+    let hex = |s: &str| s.len() == 32 && s.bytes().all(|b| b.is_ascii_hexdigit());
+    let stem = name.strip_suffix(".json").and_then(|s| s.split_once('-'));
+    stem.is_some_and(|(family, own)| hex(family) && (own == "best" || hex(own)))
+}
+
+fn check(name: &str, kept: &Kept) -> Option<String> {
+    let text = serde_json::to_vec(kept).ok()?;
+    Some(StableHash::new().part("name", name.as_bytes()).part("kept", &text).hex())
+}
+
+fn read(path: &Path) -> Option<Kept> {
+    let name = path.file_name()?.to_str()?;
+    let file: File = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let good = file.format == FORMAT && check(name, &file.kept).is_some_and(|c| c == file.check);
+    if !good {
+        return None;
+    }
+    // Used now: what is used stays.
+    if let Ok(f) = std::fs::File::options().append(true).open(path) {
+        let _ = f.set_modified(SystemTime::now());
+    }
+    Some(file.kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(searches: u32) -> Kept {
+        let tree = Tree { ssa_path: vec![(0, 1), (2, 3)], sliced: vec![4] };
+        Kept { trees: vec![tree], searches, seconds: Some(0.1 + 0.2), ..Kept::default() }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_damaged_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().join("a/b"));
+        let family = Key::family("x");
+        let key = family.with("seed 1");
+        assert_eq!(cache.get(&key), None);
+        cache.keep(&key, &kept(1));
+        cache.keep_best(&family, &kept(2));
+        assert_eq!(cache.get(&key), Some(kept(1)));
+        assert_eq!((cache.get(&family.with("seed 2")), cache.all(&family).len()), (None, 2));
+        assert_eq!(cache.all(&Key::family("y")), []);
+        let path = dir.path().join("a/b").join(key.name());
+        let text = std::fs::read_to_string(&path).unwrap();
+        for bad in [&text[..text.len() / 2], "", "{}", "\0\0", &text.replace("[2,3]", "[2,1]")] {
+            std::fs::write(&path, bad).unwrap();
+            assert_eq!(cache.get(&key), None, "{bad}");
+        }
+        // A file under another name was made for something else.
+        std::fs::write(&path, &text).unwrap();
+        let other = family.with("seed 3");
+        std::fs::rename(&path, path.with_file_name(other.name())).unwrap();
+        assert_eq!(cache.get(&other), None);
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_foreign_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().into());
+        std::fs::write(dir.path().join("mine.json"), "x").unwrap();
+        let family = Key::family("x");
+        for k in 0..6u64 {
+            let key = family.with(&k.to_string());
+            cache.keep(&key, &kept(k as u32));
+            let file = std::fs::File::options().append(true).open(dir.path().join(key.name())).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + k)).unwrap();
+        }
+        cache.prune_to(2, u64::MAX);
+        let left: Vec<u32> = cache.all(&family).iter().map(|k| k.searches).collect();
+        assert_eq!((left.len(), left.iter().sum::<u32>()), (2, 9));
+        cache.prune_to(2, 0);
+        assert!(cache.all(&family).is_empty() && dir.path().join("mine.json").exists());
+    }
+
+    #[test]
+    fn many_writers_leave_one_whole_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().into());
+        let key = Key::family("x").with("1");
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for k in 0..50 {
+                        cache.keep(&key, &kept(k));
+                        assert!(cache.get(&key).is_some());
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_environment_names_the_folder() {
+        let with = |pairs: &[(&str, &str)]| {
+            folder_of(|n| pairs.iter().find(|p| p.0 == n).map(|p| PathBuf::from(p.1)))
+        };
+        assert_eq!(with(&[("HOME", "/h")]), Some("/h/.cache/tnc".into()));
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), Some("/x/tnc".into()));
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "x")]), Some("/h/.cache/tnc".into()));
+        assert_eq!(with(&[("TNC_CACHE_DIR", "t"), ("XDG_CACHE_HOME", "/x")]), Some("t".into()));
+        assert_eq!(with(&[]), None);
+    }
+}

@@ -1,0 +1,405 @@
+//! The search for orders as the driver asks for it: the network in canonical form, given paths, kept plans, the clock shared out between
+//! regions, and a window for whoever watches.
+
+use crate::cache::{Cache, Kept, Key};
+use crate::compile::Prepared;
+use crate::error::{Error, Infeasible, Limit};
+use crate::options::{Options, Seen};
+use crate::stages::Target;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tn_ir::program::NodeId;
+use tn_ir::region::Region;
+use tn_order::{Network, Outcome, Tree, evaluate, fit, is_better};
+use tn_plan::cost::Machine;
+
+/// Trees for regions, by the node that a region computes.
+pub(crate) type Trees = BTreeMap<NodeId, Tree>;
+
+/// What all searches of one compilation share.
+pub(crate) struct Searcher {
+    pub began: Instant,
+    /// Trees that were given.
+    trees: Trees,
+    /// Whether to search from the given trees on, rather than to take them as they are.
+    refine: bool,
+    cache: Option<Cache>,
+    resume: bool,
+    /// What beside the network and the limits a kept plan depends on.
+    circumstances: String,
+    /// The position of each region, for whoever watches.
+    places: BTreeMap<NodeId, usize>,
+    /// Results of regions that outputs give as logarithms.
+    rescaled: BTreeSet<NodeId>,
+    hits: Cell<usize>,
+    misses: Cell<usize>,
+}
+
+/// A network whose indices are numbered in the order in which they occur: names and their order do not matter to the search.
+struct Canonical {
+    net: Network,
+    /// The original index of each.
+    original: Vec<u32>,
+    /// The number of each original index.
+    number: Vec<Option<u32>>,
+}
+
+impl Canonical {
+    fn of(net: &Network) -> Canonical {
+        let (mut number, mut original) = (vec![None; net.sizes.len()], Vec::new());
+        for &i in net.inputs.iter().flatten().chain(&net.output) {
+            if let Some(place @ None) = number.get_mut(i as usize) {
+                *place = Some(original.len() as u32);
+                original.push(i);
+            }
+        }
+        // A malformed list keeps its ids: the search says what is wrong with it.
+        let renumber = |list: &[u32]| {
+            list.iter().map(|&i| number.get(i as usize).copied().flatten().unwrap_or(u32::MAX)).collect()
+        };
+        let net = Network {
+            inputs: net.inputs.iter().map(|t| renumber(t)).collect(),
+            output: renumber(&net.output),
+            sizes: original.iter().map(|&i| net.sizes[i as usize]).collect(),
+            needs_grad: net.needs_grad.clone(),
+        };
+        Canonical { net, original, number }
+    }
+    fn renumbered(&self, list: impl IntoIterator<Item = u32>) -> Vec<u32> {
+        list.into_iter().filter_map(|i| self.number.get(i as usize).copied().flatten()).collect()
+    }
+    fn back(&self, list: &[u32]) -> Vec<u32> {
+        list.iter().filter_map(|&i| self.original.get(i as usize).copied()).collect()
+    }
+    fn tree_into(&self, tree: &Tree) -> Tree {
+        Tree { ssa_path: tree.ssa_path.clone(), sliced: self.renumbered(tree.sliced.iter().copied()) }
+    }
+}
+
+impl Searcher {
+    /// For one compilation. Reads nothing but the given paths.
+    pub fn new(
+        prepared: &Prepared,
+        options: &Options,
+        machine: &Machine,
+        began: Instant,
+    ) -> Result<Searcher, Error> {
+        let trees = match &options.path {
+            Some(file) => file.trees(prepared)?,
+            None => Trees::new(),
+        };
+        let machine = machine.to_ron().map_err(|e| Error::internal("machine", e))?;
+        Ok(Searcher {
+            began,
+            trees,
+            refine: options.refine,
+            // What starts from a given path depends on it, and is not worth a place.
+            cache: options.cache.clone().filter(|_| options.path.is_none()).map(Cache::new),
+            resume: options.resume,
+            circumstances: format!("{} {machine}", prepared.program.dtype),
+            places: prepared.regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect(),
+            rescaled: prepared.program.outputs.iter().filter(|o| o.log).map(|o| o.node).collect(),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+        })
+    }
+
+    /// The same, but with these trees as they are.
+    pub fn fixed(&self, trees: Trees) -> Searcher {
+        Searcher {
+            began: self.began,
+            trees,
+            refine: false,
+            cache: None,
+            resume: false,
+            circumstances: String::new(),
+            places: self.places.clone(),
+            rescaled: self.rescaled.clone(),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+        }
+    }
+
+    /// Trees than which the whole plan must not be worse, where regions alone cannot promise that.
+    pub fn floor(&self, prepared: &Prepared, options: &Options) -> Option<Trees> {
+        if self.refine {
+            return Some(self.trees.clone());
+        }
+        let cache = self.cache.as_ref().filter(|_| self.resume)?;
+        let kept = cache.best(&self.whole(prepared, options))?;
+        let regions = &prepared.regions;
+        (kept.trees.len() == regions.len())
+            .then(|| regions.iter().map(|r| r.result).zip(kept.trees).collect())
+    }
+
+    /// Keeps the trees of a plan under a memory limit, if none that is as fast is kept.
+    pub fn keep_whole(&self, prepared: &Prepared, options: &Options, outcomes: &[Outcome], seconds: f64) {
+        if let Some(cache) = &self.cache {
+            let key = self.whole(prepared, options);
+            if cache.best(&key).is_none_or(|k| k.seconds.is_none_or(|s| seconds < s)) {
+                let trees = outcomes.iter().map(|o| o.tree.clone()).collect();
+                cache.keep_best(&key, &Kept { trees, seconds: Some(seconds), ..Kept::default() });
+            }
+        }
+    }
+
+    fn whole(&self, prepared: &Prepared, options: &Options) -> Key {
+        let networks = prepared.networks();
+        let limits =
+            (options.minimize, options.memory, options.max_size, options.grad, options.jvp, &options.wrt);
+        Key::family(&format!("whole {} {limits:?} {networks:?}", self.circumstances))
+    }
+
+    /// Whether everything that was searched for had been kept.
+    pub fn cached(&self) -> bool {
+        self.hits.get() > 0 && self.misses.get() == 0
+    }
+
+    /// Called when all searches are done: the cache is bounded.
+    pub fn finish(&self) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| self.misses.get() > 0) {
+            cache.prune();
+        }
+    }
+
+    /// An order for every region. A time limit is shared out by their numbers of tensors; what one leaves, the next ones have.
+    pub fn all(
+        &self,
+        prepared: &Prepared,
+        networks: &[Network],
+        options: &Options,
+    ) -> Result<Vec<Outcome>, Error> {
+        // Small regions are solved at once.
+        let weight = |net: &Network| if net.inputs.len() < 9 { 1e-3 } else { net.inputs.len() as f64 };
+        let mut rest: f64 = networks.iter().map(weight).sum();
+        let mut out = Vec::with_capacity(networks.len());
+        for (region, net) in prepared.regions.iter().zip(networks) {
+            let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
+            let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
+            rest -= weight(net);
+            out.push(self.timed(region, net, options, Target::of(options), share)?);
+        }
+        Ok(out)
+    }
+
+    /// An order for one region, with all the time that is left.
+    ///
+    /// # Errors
+    /// No order within the limits of options and target.
+    pub fn search(
+        &self,
+        region: &Region,
+        net: &Network,
+        options: &Options,
+        target: Target,
+    ) -> Result<Outcome, Error> {
+        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
+        self.timed(region, net, options, target, left)
+    }
+
+    fn timed(
+        &self,
+        region: &Region,
+        net: &Network,
+        options: &Options,
+        target: Target,
+        max_time: Option<Duration>,
+    ) -> Result<Outcome, Error> {
+        let max_size = match (target.max_size, options.max_size) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let canonical = Canonical::of(net);
+        // results that are rescaled on the way to a logarithm are whole: slices would have scales of their own
+        let rescaled = self.rescaled.contains(&region.result);
+        let whole = region.sizes.iter().enumerate().filter(|(_, s)| rescaled || s.dynamic.is_some());
+        let mut unsliceable = canonical.renumbered(whole.map(|(i, _)| i as u32));
+        unsliceable.sort_unstable();
+        let asked = tn_order::Options {
+            minimize: target.minimize.unwrap_or(options.minimize),
+            seed: options.seed,
+            trials: options.budget(),
+            max_time,
+            max_size,
+            max_peak: target.max_peak,
+            threads: options.thread_count(),
+            unsliceable,
+            progress: self.progress(region, options),
+            ..tn_order::Options::default()
+        };
+        let found = match self.trees.get(&region.result).map(|t| canonical.tree_into(t)) {
+            Some(tree) if self.refine => {
+                tn_order::plan(&canonical.net, &tn_order::Options { start: Some(tree), ..asked })
+            }
+            Some(tree) => fit(&canonical.net, &tree, &asked),
+            None => match self.cache.as_ref().filter(|_| self.is_worth_keeping(net)) {
+                Some(cache) => self.kept_or_found(cache, &canonical.net, asked, options),
+                None => tn_order::plan(&canonical.net, &asked),
+            },
+        };
+        match found {
+            Ok(outcome) => Ok(Outcome {
+                tree: Tree { sliced: canonical.back(&outcome.tree.sliced), ssa_path: outcome.tree.ssa_path },
+                ..outcome
+            }),
+            Err(e) => {
+                let e = tn_order::Infeasible {
+                    indices: canonical.back(&e.indices),
+                    suggestion: e.suggestion.and_then(|i| canonical.back(&[i]).first().copied()),
+                    ..e
+                };
+                Err(infeasible(region, &e, max_size, rescaled))
+            }
+        }
+    }
+
+    /// Many regions of one or two tensors would cost more to look up than to plan.
+    fn is_worth_keeping(&self, net: &Network) -> bool {
+        net.inputs.len() > 2 || self.places.len() == 1
+    }
+
+    fn kept_or_found(
+        &self,
+        cache: &Cache,
+        net: &Network,
+        asked: tn_order::Options,
+        options: &Options,
+    ) -> Result<Outcome, tn_order::Infeasible> {
+        let family = Key::family(&format!(
+            "region {} {:?} {:?} {:?} {:?} {net:?}",
+            self.circumstances, asked.minimize, asked.max_size, asked.max_peak, asked.unsliceable,
+        ));
+        // With a clock, the number of threads decides too.
+        let threads = options.max_time.map(|_| asked.threads);
+        let key =
+            family.with(&format!("{} {:?} {:?} {threads:?}", asked.seed, asked.trials, options.max_time));
+        let hit = |kept: Kept, tree: Tree| {
+            self.hits.set(self.hits.get() + 1);
+            Ok(Outcome {
+                cost: evaluate(net, &tree),
+                optimal: kept.optimal,
+                time_limited: kept.time_limited,
+                tree,
+            })
+        };
+        let valid = |kept: &Kept| kept.trees.first().filter(|t| fits(net, t, &asked)).cloned();
+        let mut start: Option<(Kept, Tree)> = None;
+        if self.resume {
+            for kept in cache.all(&family) {
+                if let Some(tree) = valid(&kept) {
+                    let better = start.as_ref().is_none_or(|(_, s)| is_better(net, &tree, s, &asked));
+                    let searches = kept.searches.max(start.as_ref().map_or(0, |(k, _)| k.searches));
+                    if better {
+                        start = Some((kept, tree));
+                    }
+                    start = start.map(|(k, t)| (Kept { searches, ..k }, t));
+                }
+            }
+        } else if let Some(kept) = cache.get(&key)
+            && let Some(tree) = valid(&kept)
+        {
+            return hit(kept, tree);
+        }
+        if let Some((kept, tree)) = start.take_if(|(k, _)| k.optimal) {
+            return hit(kept, tree);
+        }
+        self.misses.set(self.misses.get() + 1);
+        let searches = start.as_ref().map_or(0, |(k, _)| k.searches + 1);
+        // Going on means to draw what was not drawn yet.
+        let seed = asked.seed.wrapping_add(u64::from(searches).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let from = start.as_ref().map(|(_, t)| t.clone());
+        let mut found = tn_order::plan(net, &tn_order::Options { start: from, seed, ..asked.clone() })?;
+        if let Some((kept, tree)) = start.filter(|(_, t)| is_better(net, t, &found.tree, &asked)) {
+            found.cost = evaluate(net, &tree);
+            (found.tree, found.optimal) = (tree, kept.optimal);
+        }
+        let kept = Kept {
+            trees: vec![found.tree.clone()],
+            optimal: found.optimal,
+            time_limited: found.time_limited,
+            searches,
+            seconds: None,
+        };
+        let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
+        if !self.resume && !stopped {
+            cache.keep(&key, &kept);
+        } else {
+            // What was cut short or started elsewhere is not what this seed and budget give: it is kept as a start only.
+            let known = cache.best(&family).filter(|k| valid(k).is_some());
+            let known = known.as_ref().and_then(|k| k.trees.first());
+            if self.resume || known.is_none_or(|t| is_better(net, &found.tree, t, &asked)) {
+                cache.keep_best(&family, &kept);
+            }
+        }
+        Ok(found)
+    }
+
+    fn progress(&self, region: &Region, options: &Options) -> Option<Arc<tn_order::Progress>> {
+        let watch = options.watch.as_ref()?;
+        let place = self.places.get(&region.result).map_or(0, |k| k + 1);
+        let (name, of, tell) = (region.name.clone(), self.places.len(), watch.tell.clone());
+        let report = tell.map(|tell| -> tn_order::Callback {
+            Box::new(move |report| tell(&Seen { region: &name, place, of, report: *report }))
+        });
+        Some(Arc::new(tn_order::Progress { stop: watch.stop.clone(), report }))
+    }
+}
+
+/// Whether a kept tree is an order of the network that satisfies the limits.
+fn fits(net: &Network, tree: &Tree, asked: &tn_order::Options) -> bool {
+    tree.check(net).is_ok() && fit(net, tree, asked).is_ok_and(|o| o.tree == *tree)
+}
+
+fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>, rescaled: bool) -> Error {
+    if let Some(fault) = &e.network {
+        return Error::internal("search", format!("region `{}`: {fault}", region.name));
+    }
+    let name = |i: u32| region.index_names.get(i as usize).map_or("?", String::as_str);
+    let indices: Vec<&str> = e.indices.iter().map(|&i| name(i)).collect();
+    let mut help = vec![format!("allow `--max-size {}`", elements(e.log2_max_size))];
+    if rescaled {
+        help.push(format!(
+            "`{}` is given as a logarithm, which takes no slices; an output without `: log` does",
+            region.name
+        ));
+    } else if let Some(i) = e.suggestion {
+        help.push(format!(
+            "index `{}` would help the most, but its size is known at run time only; give it a fixed size",
+            name(i)
+        ));
+    }
+    let tensors =
+        vec![(format!("the result with indices [{}]", indices.join(", ")), elements(e.log2_max_size))];
+    Error::Infeasible(Box::new(Infeasible {
+        limit: Limit::MaxSize(max_size.unwrap_or(u64::MAX)),
+        smallest: elements(e.log2_max_size),
+        tensors,
+        help,
+    }))
+}
+
+fn elements(log2: f64) -> u128 {
+    if log2.is_finite() { log2.clamp(0.0, 126.0).exp2().round() as u128 } else { u128::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbering_of_indices_does_not_matter() {
+        let net = |ids: [u32; 3], sizes: [u64; 4]| Network {
+            inputs: vec![vec![ids[0], ids[1]], vec![ids[1], ids[2]]],
+            output: vec![ids[2], ids[0]],
+            sizes: sizes.to_vec(),
+            needs_grad: vec![],
+        };
+        let a = Canonical::of(&net([0, 1, 2], [2, 3, 4, 9]));
+        let b = Canonical::of(&net([3, 0, 1], [3, 4, 9, 2]));
+        assert_eq!(a.net, b.net);
+        assert_eq!(b.back(&b.renumbered([1, 3, 2])), [1, 3]);
+        assert!(Canonical::of(&net([0, 1, 9], [1; 4])).net.check().is_err());
+    }
+}
