@@ -361,6 +361,26 @@ mod interrupts {
     }
 
     #[test]
+    fn the_second_kills() {
+        let dir = folder(12);
+        let mut child = command(dir.path(), &["run", "lattice.json", "--max-time", "120s"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        // Before the search has ended the second one is the second; after that the first would be enough.
+        interrupt(&child);
+        interrupt(&child);
+        while child.try_wait().unwrap().is_none() {
+            interrupt(&child);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let status = child.wait().unwrap();
+        assert!(status.code() == Some(130) || status.code() == Some(1), "{status}");
+    }
+
+    #[test]
     fn where_a_plan_must_be_pure_the_first_kills() {
         use std::os::unix::process::ExitStatusExt;
         let dir = folder(12);
