@@ -2,7 +2,6 @@
 
 use crate::compile::compile;
 use crate::error::Error;
-use crate::json::plan_json;
 use crate::options::{Options, Source};
 use crate::scaling::{Scaling, scaling};
 use crate::table::Table;
@@ -27,12 +26,7 @@ pub fn run_sweep(source: &Source, options: &Options, sweep: &Sweep) -> Result<Ve
     for &value in &sweep.values {
         let totals = match compile(source, &with_param(options, &sweep.param, value)) {
             Ok(c) => {
-                let mut object = plan_json(
-                    &c.prepared.program.name,
-                    &c.region_plans,
-                    c.built.as_ref().map(|b| &b.plan.summary),
-                    c.facts,
-                );
+                let mut object = c.json();
                 if let Some(map) = object.as_object_mut() {
                     for long in ["regions", "path", "ssa_path", "entries", "name"] {
                         map.remove(long);

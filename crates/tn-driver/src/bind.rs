@@ -225,16 +225,22 @@ pub fn bind(plan: &Plan, given: Vec<Given>, wanted: Wanted) -> Result<Bound, Bin
         }
     }
     if wanted.cotangents {
-        let lone = plan.outputs.len() == 1 && !plan.dtype.is_complex();
+        // The sign of a real number has no derivative: its cotangent decides nothing.
+        let is_sign = |name: &str| {
+            let log = name.strip_suffix(".phase").map(|stem| format!("{stem}.log"));
+            !plan.dtype.is_complex() && log.is_some_and(|log| plan.outputs.iter().any(|o| o.name == log))
+        };
+        let lone = plan.outputs.iter().filter(|o| !is_sign(&o.name)).count() == 1 && !plan.dtype.is_complex();
         for output in &plan.outputs {
             let array = take(&mut sizes, &format!("ct.{}", output.name), &output.dims, &output.axes)?;
+            let sign = is_sign(&output.name);
             match array {
                 Some(a) => out.cotangents.push(a),
-                None if lone && output.dims.is_empty() => {
-                    let one = [num_complex::Complex64::new(1.0, 0.0)];
+                None if (lone || sign) && output.dims.is_empty() => {
+                    let value = [num_complex::Complex64::new(if sign { 0.0 } else { 1.0 }, 0.0)];
                     out.cotangents.push(DataArray {
                         shape: vec![],
-                        elements: Elements::from_complex(plan.dtype, &one),
+                        elements: Elements::from_complex(plan.dtype, &value),
                     });
                 }
                 None => return Err(BindError::MissingCotangent { output: output.name.clone() }),

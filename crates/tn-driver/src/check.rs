@@ -55,6 +55,19 @@ impl Checked {
 pub fn check_files(paths: &[PathBuf], options: &Options) -> Result<Checked, Error> {
     let mut out = Checked::default();
     for path in paths {
+        match Source::of_path(path) {
+            source @ Source::Instance(_) => {
+                out.networks.push(crate::prepare(&source, options)?);
+                continue;
+            }
+            Source::Plan(_) => {
+                return Err(Error::Usage(format!(
+                    "`{}` is a plan, help: `tnc plan`, `explain` and `draw` show plans; `check` takes sources",
+                    path.display()
+                )));
+            }
+            _ => {}
+        }
         let loaded = crate::stages::load_file(path)?;
         let names: Vec<String> = match &options.network {
             Some(name) => vec![name.clone()],

@@ -83,7 +83,9 @@ impl Compiled {
     /// The object of `tnc plan --format json`.
     pub fn json(&self) -> serde_json::Value {
         let summary = self.built.as_ref().map(|b| &b.plan.summary);
-        plan_json(&self.prepared.program.name, &self.region_plans, summary, self.facts)
+        let kinds = self.built.iter().flat_map(|b| b.plan.entries.iter().map(|e| e.kind));
+        let kinds: Vec<_> = kinds.collect();
+        plan_json(&self.prepared.program.name, &self.region_plans, summary, &kinds, self.facts)
     }
     /// Warnings as text.
     pub fn warnings(&self, color: bool) -> String {

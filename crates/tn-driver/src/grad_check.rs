@@ -139,7 +139,7 @@ fn check<T: Native>(plan: &Plan, given: Vec<Given>, options: &Options) -> Result
                 // Five points: the error is of fourth order in the step.
                 let slope = (8.0 * (at(1.0)? - at(-1.0)?) - (at(2.0)? - at(-2.0)?)) / (12.0 * h);
                 let want = (grad[e].to_complex().conj() * d).re;
-                error = error.max((slope - want).abs() / scale);
+                error = worse(error, (slope - want).abs() / scale);
             }
             if let Some(a) = arrays.arrays.get_mut(&class) {
                 a[e] = original[e];
@@ -158,7 +158,7 @@ fn check<T: Native>(plan: &Plan, given: Vec<Given>, options: &Options) -> Result
             };
             let slope = (8.0 * (at(1.0)? - at(-1.0)?) - (at(2.0)? - at(-2.0)?)) / (12.0 * h);
             let length = t.iter().map(|t| t.to_complex().norm_sqr()).sum::<f64>().sqrt();
-            error = error.max((slope - pair(grad, &t)).abs() / (scale * length));
+            error = worse(error, (slope - pair(grad, &t)).abs() / (scale * length));
             arrays.arrays.insert(class.clone(), original.clone());
         }
         let mut with = tn_exec::Given { arrays: arrays.arrays.clone() };
@@ -201,9 +201,19 @@ pub fn report_text(report: &[LeafCheck]) -> String {
     table.render()
 }
 
+/// The larger error; what is no number is worse than any.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The worst error of all leaves; NaN if one is.
+pub fn worst(report: &[LeafCheck]) -> f64 {
+    report.iter().fold(0.0, |w, r| worse(w, worse(r.error, r.dot_error)))
+}
+
 /// The worst error, and an object for each leaf.
 pub fn report_json(report: &[LeafCheck]) -> serde_json::Value {
     let row = |r: &LeafCheck| serde_json::json!({ "name": r.name, "entries": r.entries, "error": r.error, "dot_error": r.dot_error });
-    let worst = report.iter().map(|r| r.error.max(r.dot_error)).fold(0.0, f64::max);
+    let worst = worst(report);
     serde_json::json!({ "worst": worst, "leaves": report.iter().map(row).collect::<Vec<_>>() })
 }

@@ -19,7 +19,13 @@ pub struct SearchFacts {
 }
 
 /// The object of `tnc plan --format json`. `summary` is absent for a plan that is too large to allocate.
-pub fn plan_json(name: &str, regions: &[RegionPlan], summary: Option<&Summary>, facts: SearchFacts) -> Value {
+pub fn plan_json(
+    name: &str,
+    regions: &[RegionPlan],
+    summary: Option<&Summary>,
+    kinds: &[EntryKind],
+    facts: SearchFacts,
+) -> Value {
     let mut out = Map::new();
     let mut put = |key: &str, value: Value| {
         out.insert(key.to_owned(), value);
@@ -44,7 +50,7 @@ pub fn plan_json(name: &str, regions: &[RegionPlan], summary: Option<&Summary>, 
     put("seed", json!(facts.seed));
     put("cached", json!(facts.cached));
     if let Some(s) = summary {
-        put("entries", s.entries.iter().map(entry_json).collect());
+        put("entries", s.entries.iter().zip(kinds).map(|(e, &k)| entry_json(k, e)).collect());
     }
     if let [one] = regions {
         put("path", path(one));
@@ -55,10 +61,11 @@ pub fn plan_json(name: &str, regions: &[RegionPlan], summary: Option<&Summary>, 
     Value::Object(out)
 }
 
-fn entry_json(e: &tn_plan::ir::EntrySummary) -> Value {
+fn entry_json(kind: EntryKind, e: &tn_plan::ir::EntrySummary) -> Value {
     json!({
+        "name": entry_name(kind),
         "macs": number(e.macs),
-        "bytes_moved": number(e.bytes_moved),
+        "bytes_moved": bytes(e.bytes_moved as u128),
         "workspace_bytes": bytes(e.workspace_bytes),
         "peak_bytes": bytes(e.peak_bytes),
         "modelled_seconds": number(e.seconds),
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn all_keys_of_the_surface_are_there() {
-        let value = plan_json("n", &[region()], Some(&Summary::default()), SearchFacts::default());
+        let value = plan_json("n", &[region()], Some(&Summary::default()), &[], SearchFacts::default());
         for key in [
             "regions",
             "log10_macs",
@@ -190,7 +197,7 @@ mod tests {
 
     #[test]
     fn several_regions_have_no_path_at_the_top() {
-        let value = plan_json("n", &[region(), region()], None, SearchFacts::default());
+        let value = plan_json("n", &[region(), region()], None, &[], SearchFacts::default());
         assert!(value.get("path").is_none());
         assert_eq!(value["peak_bytes"], Value::Null);
         assert!((value["log10_macs"].as_f64().unwrap() - 200f64.log10()).abs() < 1e-12);

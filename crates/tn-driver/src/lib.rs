@@ -41,6 +41,6 @@ pub mod values;
 pub use compile::{Compiled, Prepared, compile, compile_prepared, network_names, prepare, prepared_drawing};
 pub use error::{Error, Infeasible, Limit, SourceErrors};
 pub use options::{Options, Preset, Seen, Source, Watch};
-pub use plan_file::{has_entries, load_plan, parse_plan, to_ron};
+pub use plan_file::{has_entries, is_within, load_plan, parse_plan, to_ron};
 pub use stages::{Built, leaf_infos};
 pub use tn_order::Minimize;

@@ -1,8 +1,9 @@
 //! Plan files, and reports on plans.
 
-use crate::error::Error;
+use crate::error::{Error, Infeasible, Limit};
 use crate::options::Options;
 use std::path::Path;
+use tn_plan::cost::{declared_max, peak_bytes_at_max};
 use tn_plan::ir::{EntryKind, Plan};
 use tn_plan::verify::VerifiedPlan;
 
@@ -55,6 +56,27 @@ pub fn has_entries(plan: &Plan, options: &Options) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether a plan file is within the limits.
+///
+/// # Errors
+/// It is not: what it needs, and how to get one that is.
+pub fn is_within(plan: &Plan, memory: Option<u64>, max_size: Option<u64>) -> Result<(), Error> {
+    let again = "the plan is made already; plan the source again with this limit".to_owned();
+    let fail = |limit, smallest, tensors| {
+        Err(Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: vec![again.clone()] })))
+    };
+    let peak = peak_bytes_at_max(plan);
+    if let Some(limit) = memory.filter(|&m| u128::from(m) < peak) {
+        let live = crate::live::live_at_worst(plan, &|s| declared_max(plan, s));
+        return fail(Limit::Memory(limit), peak, live);
+    }
+    let largest = plan.regions.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
+    match max_size.filter(|&n| (n as f64).log2() < largest - 1e-9) {
+        Some(limit) => fail(Limit::MaxSize(limit), largest.min(126.0).exp2().round() as u128, vec![]),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

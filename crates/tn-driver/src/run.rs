@@ -4,9 +4,10 @@ use crate::bind::{Bound, Given, Wanted, bind};
 use crate::data::{DataArray, Elements, NamedArrays};
 use crate::error::Error;
 use crate::given::outside_shape;
-use crate::json::entry_name;
+use crate::json::{entry_name, number};
 use crate::report::show_seconds;
 use crate::table::Table;
+use crate::values::show_log10;
 use num_complex::{Complex32, Complex64};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -205,9 +206,11 @@ fn typed<T: Native>(plan: &Plan, bound: Bound, request: &Request) -> Result<Ran,
     Ok(out)
 }
 
+/// Arrays of at most this many entries are shown whole.
+const SHOWN: usize = 8;
+
 /// A line for each array: its name, shape, and entries or norm.
 pub fn summary_text(ran: &Ran) -> String {
-    const SHOWN: usize = 8;
     let mut out = String::new();
     for (name, a) in &ran.arrays {
         let shape = a.shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
@@ -225,6 +228,25 @@ pub fn summary_text(ran: &Ran) -> String {
     out
 }
 
+/// The same as an object: shape and type of each array, its entries where they are few, its norm.
+pub fn summary_json(plan: &Plan, ran: &Ran) -> serde_json::Value {
+    let entry = |z: &Complex64| match plan.dtype.is_complex() {
+        true => serde_json::json!([number(z.re), number(z.im)]),
+        false => number(z.re),
+    };
+    let arrays = ran.arrays.iter().map(|(name, a)| {
+        let values = a.elements.to_complex();
+        let norm = values.iter().map(Complex64::norm_sqr).sum::<f64>().sqrt();
+        let mut object = serde_json::json!({ "name": name, "shape": a.shape, "norm": number(norm) });
+        if values.len() <= SHOWN {
+            object["values"] = values.iter().map(entry).collect();
+        }
+        object
+    });
+    let arrays: Vec<serde_json::Value> = arrays.collect();
+    serde_json::json!({ "name": plan.name, "dtype": plan.dtype.name(), "seconds": ran.seconds, "arrays": arrays })
+}
+
 /// The table of modelled and measured times, step by step.
 pub fn timings_text(plan: &Plan, ran: &Ran) -> String {
     let mut table = Table::new(["entry", "step", "rounds", "multiply-adds", "modelled", "measured", "ratio"]);
@@ -237,7 +259,7 @@ pub fn timings_text(plan: &Plan, ran: &Ran) -> String {
             entry_name(t.entry).to_owned(),
             t.text.chars().take(72).collect(),
             format!("{:.0}", t.rounds),
-            format!("{:.3e}", t.macs),
+            show_log10(t.macs.log10()),
             show_seconds(t.modelled),
             show_seconds(t.measured),
             ratio(t.measured, t.modelled),

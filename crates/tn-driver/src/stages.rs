@@ -184,7 +184,15 @@ pub(crate) fn read_constant(path: &Path, name: Option<&str>) -> Result<(Vec<u64>
             path.display()
         ));
     }
-    Ok((array.shape, array.elements.to_complex()))
+    let values = array.elements.to_complex();
+    if let Some(at) = values.iter().position(|c| !c.re.is_finite() || !c.im.is_finite()) {
+        let of = name.map(|n| format!(" `{n}`")).unwrap_or_default();
+        let (value, file) = (values[at], path.display());
+        return Err(format!(
+            "the array{of} in `{file}` has the entry `{value}` at position `{at}`, which is not finite"
+        ));
+    }
+    Ok((array.shape, values))
 }
 
 /// The program with selections pushed to the factors and large sums distributed.

@@ -154,6 +154,14 @@ pub fn show_bytes(n: u128) -> String {
     if unit == 0 { format!("{n} B") } else { format!("{value:.2} {}", units[unit]) }
 }
 
+/// A count of at least one.
+pub fn positive(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err(format!("`{text}` leaves no room for any number, help: give at least 1")),
+        n => Ok(n),
+    }
+}
+
 /// A power of ten for people: `123456`, `1.23e45`.
 pub fn show_log10(log10: f64) -> String {
     if !log10.is_finite() {

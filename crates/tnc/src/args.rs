@@ -102,7 +102,7 @@ pub struct Search {
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     pub memory: Option<u64>,
     /// Limit on the elements of the largest result: `2^27`
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::positive)]
     pub max_size: Option<u64>,
     /// Limit on the time of the search: `10s`
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
@@ -221,7 +221,7 @@ pub enum Format {
 /// `tnc check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// `.tn` files
+    /// `.tn` files, `.json` einsum instances
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Which network (the report is on all of them otherwise)

@@ -154,6 +154,20 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// `name[a,b]` of a node whose axes carry `labels`. A permutation or diagonal that only reads its argument's memory is shown as the argument.
+    fn shown(&self, n: DagId, labels: &[u32]) -> String {
+        let (mut n, mut labels) = (n, labels.to_vec());
+        while let Op::Einsum1 { a, a_labels, out_labels, conj: false } = self.dag.op(n) {
+            let place = |l: &u32| out_labels.iter().position(|o| o == l).map(|k| labels[k]);
+            let inner: Option<Vec<u32>> = a_labels.iter().map(place).collect();
+            match inner {
+                Some(inner) if self.views[n.0 as usize].base != n => (n, labels) = (*a, inner),
+                _ => break,
+            }
+        }
+        tensor(&self.name(n), &labels)
+    }
+
     /// The steps of a node that stands outside the loops (not a collect).
     pub fn node(&mut self, n: DagId, items: &mut Vec<Item>) {
         let target = self.own(n);
@@ -191,7 +205,7 @@ impl<'a> Emitter<'a> {
     ) {
         let ins = vec![self.read(a, labels, space)];
         let body = self.bodies.copy(conj);
-        let value = tensor(&self.name(a), labels);
+        let value = self.shown(a, labels);
         let value = if conj { format!("conj({value})") } else { value };
         let space_axes = dims.iter().map(|&size| Axis { size, reduce: false }).collect();
         let out = target.strides.clone();
@@ -257,10 +271,8 @@ impl<'a> Emitter<'a> {
                 let ins = vec![self.read(*a, a_labels, &space), self.read(*b, b_labels, &space)];
                 let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
                 let body = self.bodies.add(tn_ir::scalar::ScalarFn::product(*conj_a, *conj_b));
-                let value = product(
-                    (&tensor(&self.name(*a), a_labels), *conj_a),
-                    (&tensor(&self.name(*b), b_labels), *conj_b),
-                );
+                let value =
+                    product((&self.shown(*a, a_labels), *conj_a), (&self.shown(*b, b_labels), *conj_b));
                 self.push(target, axes, ins, out, body, Fold::Sum, target.write, (out_labels, value), items);
             }
             Op::Einsum1 { a, a_labels, out_labels, conj } => {
@@ -274,7 +286,7 @@ impl<'a> Emitter<'a> {
                 let ins = vec![self.read(*a, a_labels, &space)];
                 let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
                 let body = self.bodies.copy(*conj);
-                let value = tensor(&self.name(*a), a_labels);
+                let value = self.shown(*a, a_labels);
                 let value = if *conj { format!("conj({value})") } else { value };
                 self.push(target, axes, ins, out, body, Fold::Sum, target.write, (out_labels, value), items);
             }
@@ -284,7 +296,7 @@ impl<'a> Emitter<'a> {
                 for &x in args {
                     let own = if dag.dims(x).is_empty() { &[][..] } else { &labels[..] };
                     ins.push(self.read(x, own, &labels));
-                    texts.push(tensor(&self.name(x), own));
+                    texts.push(self.shown(x, own));
                 }
                 let body = self.bodies.add(dag.fns[f.0 as usize].clone());
                 let value = format!("f{}({})", f.0, texts.join(", "));
@@ -302,7 +314,7 @@ impl<'a> Emitter<'a> {
                     let texts: Vec<String> = group
                         .iter()
                         .map(|(c, x)| {
-                            let value = tensor(&self.name(*x), &labels);
+                            let value = self.shown(*x, &labels);
                             if c.is_one() { value } else { format!("{} {value}", c.value()) }
                         })
                         .collect();
@@ -338,7 +350,7 @@ impl<'a> Emitter<'a> {
                 let ins = vec![self.read(*a, &all, &all)];
                 let axes = from.iter().map(|&size| Axis { size, reduce: true }).collect();
                 let (out, body) = (vec![Poly::zero(); from.len()], self.bodies.copy(false));
-                let value = format!("max|{}|", tensor(&self.name(*a), &all));
+                let value = format!("max|{}|", self.shown(*a, &all));
                 self.push(target, axes, ins, out, body, Fold::MaxAbs, target.write, (&[], value), items);
             }
         }

@@ -4,7 +4,7 @@ use super::Manner;
 use crate::args::{Format, GradCheck};
 use crate::{Talk, out};
 use tn_driver::given::read_given;
-use tn_driver::grad_check::{grad_check, report_json, report_text};
+use tn_driver::grad_check::{grad_check, report_json, report_text, worst};
 use tn_driver::{Error, Source};
 
 /// Checks gradients; exit 1 where one is worse than the tolerance.
@@ -32,7 +32,7 @@ pub fn run(a: &GradCheck, talk: Talk) -> Result<(), Error> {
         }
     };
     out::result(&bytes, a.output.as_deref())?;
-    let worst = report.iter().map(|r| r.error.max(r.dot_error)).fold(0.0, f64::max);
+    let worst = worst(&report);
     if worst.is_nan() || worst > a.tolerance {
         return Err(Error::Input(format!(
             "the worst relative error `{worst:.3e}` is above the tolerance `{:.1e}`",

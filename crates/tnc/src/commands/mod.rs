@@ -12,7 +12,7 @@ pub mod plan;
 pub mod run;
 
 use crate::Talk;
-use crate::args::{Search, What};
+use crate::args::{Objective, Preset, Search, What};
 use crate::progress::Progress;
 use tn_driver::{Compiled, Error, Options, Source, compile, load_plan};
 use tn_plan::verify::VerifiedPlan;
@@ -64,10 +64,8 @@ pub fn options(
     manner: Manner,
     talk: Talk,
 ) -> Result<(Options, Progress), Error> {
-    if matches!(what.source(), Source::Plan(_)) && (search.path.is_some() || search.resume) {
-        return Err(Error::Usage(
-            "a plan file has its paths already, help: give the source, and the plan as `--path FILE --refine` to improve it".into(),
-        ));
+    if matches!(what.source(), Source::Plan(_)) {
+        of_a_plan_file(what, search)?;
     }
     if manner == Manner::Pure && search.resume {
         return Err(Error::Usage(
@@ -78,6 +76,31 @@ pub fn options(
     let cache = if manner == Manner::Kept { search.cache() } else { None };
     let watch = Some(progress.watch.clone());
     Ok((Options { cache, watch, ..search.apply(what.options())? }, progress))
+}
+
+/// Options that decide a plan cannot change one that is made.
+fn of_a_plan_file(what: &What, search: &Search) -> Result<(), Error> {
+    if search.path.is_some() || search.resume {
+        return Err(Error::Usage(
+            "a plan file has its paths already, help: give the source, and the plan as `--path FILE --refine` to improve it".into(),
+        ));
+    }
+    let late = [
+        ("--network", what.network.is_some()),
+        ("--set", !what.set.is_empty()),
+        ("--dtype", what.dtype.is_some()),
+        ("--wrt", search.wrt.is_some()),
+        ("--minimize", search.minimize != Objective::Time),
+        ("--max-time", search.max_time.is_some()),
+        ("--trials", search.trials.is_some()),
+        ("--preset", search.preset != Preset::Auto),
+    ];
+    match late.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::Usage(format!(
+            "`{option}` decides a plan, and this one is made, help: leave it out, or give the source instead of the plan file"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A plan of the source with the options, or the plan file itself.
@@ -97,6 +120,7 @@ pub fn planned(
         Source::Plan(path) => {
             let plan = load_plan(&path)?;
             tn_driver::has_entries(&plan, &options)?;
+            tn_driver::is_within(&plan, search.memory, search.max_size)?;
             Ok(Planned::File(Box::new(plan)))
         }
         source => {

@@ -6,7 +6,7 @@ use crate::{Talk, out};
 use tn_driver::Error;
 use tn_driver::data::{FileKind, encode, write_whole};
 use tn_driver::given::read_given;
-use tn_driver::run::{Request, run as run_plan, summary_text, timings_json, timings_text};
+use tn_driver::run::{Request, run as run_plan, summary_json, summary_text, timings_json, timings_text};
 
 /// Runs.
 pub fn run(a: &Run, talk: Talk) -> Result<(), Error> {
@@ -39,6 +39,7 @@ pub fn run(a: &Run, talk: Talk) -> Result<(), Error> {
             return Err(Error::Usage("a run has no ron form, help: use `--format text` or `json`".into()));
         }
         (true, Format::Json) => out::json(&timings_json(plan, &ran)),
+        (false, Format::Json) => out::json(&summary_json(plan, &ran)),
         (true, Format::Text) => timings_text(plan, &ran).into_bytes(),
         // Without a file to write to, the result is at least summed up.
         (false, Format::Text) if a.output.is_none() => summary_text(&ran).into_bytes(),
