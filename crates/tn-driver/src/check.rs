@@ -213,11 +213,11 @@ pub fn check_report(program: &Program, regions: &[Region]) -> String {
         "parameters: {} ({}), dense equivalent {} ({}), compression {}",
         p.count,
         show_bytes(p.bytes),
-        show_log10(p.log10_dense.max(0.0)),
-        show_bytes(p.dense.map_or_else(
-            || (10f64.powf(p.log10_dense.max(0.0)) * program.dtype.bytes() as f64) as u128,
-            |n| n.saturating_mul(program.dtype.bytes() as u128),
-        )),
+        show_log10(p.log10_dense),
+        match p.dense.and_then(|n| n.checked_mul(program.dtype.bytes() as u128)).filter(|n| n >> 80 == 0) {
+            Some(bytes) => show_bytes(bytes),
+            None => format!("10^{:.1} B", p.log10_dense + (program.dtype.bytes() as f64).log10()),
+        },
         ratio(p.compression()),
     );
     let _ = writeln!(out, "leaves: {}", program.leaves.len());
