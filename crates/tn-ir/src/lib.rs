@@ -13,6 +13,7 @@
 pub mod build;
 pub mod dag;
 pub mod dag_build;
+pub mod definitions;
 pub mod dtype;
 pub mod eval;
 #[doc(hidden)]

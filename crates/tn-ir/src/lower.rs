@@ -2,9 +2,9 @@
 
 use crate::dag::*;
 use crate::dag_build::{Labelled, rescaling_fns};
-use crate::program::{Leaf, Node, NodeData, NodeId, Operand, Program, Role};
+use crate::definitions::Definitions;
+use crate::program::{Leaf, Node, NodeId, Operand, Program, Role};
 use crate::region::{Region, RegionTree};
-use crate::regions::{number, wanted_by};
 use crate::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use crate::size::{Dim, numel};
 use num_complex::Complex64;
@@ -58,28 +58,42 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         dag.arrays.push(array_of(program, leaf, id.0));
     }
     let by_result: HashMap<NodeId, usize> = regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect();
-    let mut pass = Lowering { program, dag, value: HashMap::new() };
-    // a contraction that only feeds `log` outputs is lowered with rescaling, below
+    let definitions = Definitions::of(program);
+    // a contraction that only feeds `log` outputs is lowered with rescaling
+    let wanted = definitions.wanted(program);
     let contract = |n: NodeId| matches!(program.nodes[n].node, Node::Contract { .. });
-    let plain = wanted_by(program, program.outputs.iter().filter(|o| !o.log));
-    let mut wanted = wanted_by(program, program.outputs.iter());
-    for o in program.outputs.iter().filter(|o| o.log && contract(o.node)) {
-        let elsewhere = plain[o.node.0 as usize] || used_as_such(program, &wanted, o.node);
-        wanted[o.node.0 as usize] = elsewhere;
-    }
+    let mut pass = Lowering {
+        program,
+        dag,
+        value: HashMap::new(),
+        rescaled: HashMap::new(),
+        numbers: &definitions.numbers,
+    };
     for (id, data) in program.nodes.enumerate() {
-        if !wanted[id.0 as usize] {
-            continue;
-        }
         pass.dag.current_span = data.span;
-        let value = match by_result.get(&id) {
+        let region = match by_result.get(&id) {
             Some(&k) => {
                 let tree = trees.get(k).ok_or_else(|| bad_tree(&regions[k], "there is none"))?;
-                pass.region(&regions[k], tree, None)?
+                Some((&regions[k], tree))
             }
-            None => pass.node(id)?,
+            None => None,
         };
-        pass.value.insert(id, value);
+        if wanted.plain[id.0 as usize] {
+            let value = match region {
+                Some((region, tree)) => pass.region(region, tree, None)?,
+                None => pass.node(id)?,
+            };
+            pass.value.insert(id, value);
+        }
+        if wanted.log[id.0 as usize]
+            && definitions.kept[id.0 as usize]
+            && let Some((region, tree)) = region
+        {
+            let mut logs = vec![];
+            let value = pass.region(region, tree, Some(&mut logs))?;
+            let log = pass.dag.sum(&logs.iter().map(|&l| (Complex64::new(1.0, 0.0), l)).collect::<Vec<_>>());
+            pass.rescaled.insert(id, (value, log));
+        }
     }
     for (position, output) in program.outputs.iter().enumerate() {
         pass.dag.current_span = output.span;
@@ -95,7 +109,7 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
                 let tree = trees.get(k).ok_or_else(|| bad_tree(&regions[k], "there is none"))?;
                 pass.region(&regions[k], tree, Some(&mut logs))?
             }
-            None if contract(output.node) => pass.dag.number(number(program, output.node)),
+            None if contract(output.node) => pass.node(output.node)?,
             None => pass.value[&output.node],
         };
         let (phase, log) = pass.phase_and_log(value, &logs);
@@ -105,16 +119,6 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         }
     }
     Ok(pass.dag)
-}
-
-/// Whether a wanted node other than a contraction reads `node`.
-fn used_as_such(program: &Program, wanted: &[bool], node: NodeId) -> bool {
-    let reads = |(id, data): (NodeId, &NodeData)| {
-        wanted[id.0 as usize]
-            && !matches!(data.node, Node::Contract { .. })
-            && program.uses(id).contains(&node)
-    };
-    program.nodes.enumerate().any(reads)
 }
 
 fn array_of(program: &Program, leaf: &Leaf, position: u32) -> Array {
@@ -135,6 +139,9 @@ struct Lowering<'a> {
     program: &'a Program,
     dag: Dag,
     value: HashMap<NodeId, DagId>,
+    /// Kept definitions below `log` outputs: a value of modulus near 1, and the logarithm of what it was divided by.
+    rescaled: HashMap<NodeId, (DagId, DagId)>,
+    numbers: &'a [Option<Complex64>],
 }
 
 impl Lowering<'_> {
@@ -148,7 +155,11 @@ impl Lowering<'_> {
         let dims = self.dims_of(id);
         Ok(match &data.node {
             Node::Leaf(l) => self.dag.leaf(ArrayId(l.0)),
-            Node::Contract { .. } => self.dag.number(number(program, id)),
+            Node::Contract { .. } => {
+                // every other contraction is a region
+                let number = self.numbers[id.0 as usize];
+                self.dag.number(number.unwrap_or_default())
+            }
             Node::Map { map, arg, params } => {
                 let map = &program.maps[*map];
                 let mut args = vec![self.value[arg]];
@@ -227,7 +238,13 @@ impl Lowering<'_> {
         }
         let mut tensors: Vec<Option<Labelled>> = Vec::with_capacity(region.inputs.len() * 2);
         for input in &region.inputs {
-            let value = self.value[&input.value];
+            let value = match (logs.as_deref_mut(), self.rescaled.get(&input.value)) {
+                (Some(logs), Some(&(value, log))) => {
+                    logs.push(log);
+                    value
+                }
+                _ => self.value[&input.value],
+            };
             let picks: Vec<_> = input
                 .indices
                 .iter()

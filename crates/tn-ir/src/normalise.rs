@@ -4,6 +4,7 @@
 //! * A sum too large to store that is a factor of a product is distributed: (A + B)·C becomes A·C + B·C. Sums that can be stored stay borders between
 //!   regions, since one contraction with the stored sum is cheaper than one with each term.
 
+use crate::definitions::{Definitions, MAX_FACTORS};
 use crate::ids::Arena;
 use crate::program::*;
 use crate::size::Size;
@@ -17,22 +18,37 @@ pub const MAX_DISTRIBUTED_TERMS: usize = 10_000;
 
 /// Why a program cannot be brought to normal form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TooManyTerms {
-    /// The product.
-    pub node: NodeId,
-    /// How many terms it would have.
-    pub terms: usize,
+pub enum TooLong {
+    /// A product of large sums.
+    Terms {
+        /// The product.
+        node: NodeId,
+        /// How many terms it would have.
+        terms: usize,
+    },
+    /// Definitions that are seen through make products that are too long.
+    Factors {
+        /// The name of the largest.
+        name: String,
+    },
 }
 
-impl std::fmt::Display for TooManyTerms {
+impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a product of sums that cannot be stored would have {} terms", self.terms)
+        match self {
+            TooLong::Terms { terms, .. } => {
+                write!(f, "a product of sums that cannot be stored would have {terms} terms")
+            }
+            TooLong::Factors { name } => {
+                write!(f, "the product `{name}` would have more than {MAX_FACTORS} factors")
+            }
+        }
     }
 }
-impl std::error::Error for TooManyTerms {}
+impl std::error::Error for TooLong {}
 
 /// The program with selections pushed to the factors and large sums distributed. Outputs, leaves and indices keep their ids.
-pub fn normalise(source: &Program) -> Result<Program, TooManyTerms> {
+pub fn normalise(source: &Program) -> Result<Program, TooLong> {
     let mut pass = Pass {
         out: Program { nodes: Arena::new(), outputs: vec![], ..source.clone() },
         moved: vec![],
@@ -45,6 +61,9 @@ pub fn normalise(source: &Program) -> Result<Program, TooManyTerms> {
     }
     let outputs = source.outputs.iter().map(|o| Output { node: pass.moved[o.node.0 as usize], ..o.clone() });
     pass.out.outputs = outputs.collect();
+    if let Some(node) = Definitions::of(&pass.out).excess() {
+        return Err(TooLong::Factors { name: pass.out.nodes[node].name.clone() });
+    }
     Ok(pass.out)
 }
 
@@ -66,7 +85,7 @@ impl Pass {
         Operand { node: self.moved[o.node.0 as usize], ..o.clone() }
     }
 
-    fn rewrite(&mut self, source: &Program, id: NodeId, data: &NodeData) -> Result<NodeId, TooManyTerms> {
+    fn rewrite(&mut self, source: &Program, id: NodeId, data: &NodeData) -> Result<NodeId, TooLong> {
         let at = |n: &NodeId, p: &Pass| p.moved[n.0 as usize];
         let node = match &data.node {
             Node::Leaf(l) => Node::Leaf(*l),
@@ -104,7 +123,7 @@ impl Pass {
         data: &NodeData,
         scale: Complex64,
         operands: Vec<Operand>,
-    ) -> Result<NodeId, TooManyTerms> {
+    ) -> Result<NodeId, TooLong> {
         let is_large_sum = |p: &Pass, o: &Operand| {
             matches!(p.out.nodes[o.node].node, Node::Add { .. }) && p.too_large(o.node)
         };
@@ -131,7 +150,7 @@ impl Pass {
             };
             let count = products.len() * choices.len();
             if count > MAX_DISTRIBUTED_TERMS {
-                return Err(TooManyTerms { node: id, terms: count });
+                return Err(TooLong::Terms { node: id, terms: count });
             }
             products = products
                 .iter()

@@ -1,9 +1,11 @@
 //! L1 → L2: flattens every maximal multilinear part of a (normalised) program into one contraction.
 //!
 //! A contraction used by a contraction is seen through, with fresh private indices at every use; what is shared that way is found again
-//! at L3 by hash-consing. Everything else (leaves, maps, sums, views, pinned definitions) is a border. Copy tensors cost
+//! at L3 by hash-consing. Everything else (leaves, maps, sums, views, pinned definitions) is a border, and so are definitions that would be repeated
+//! out of proportion (see [`crate::definitions`]). Copy tensors cost
 //! nothing: `delta` identifies its indices, `identity` does so pairwise, `ones` disappears where another factor carries its index.
 
+use crate::definitions::Definitions;
 use crate::program::*;
 use crate::region::{Region, RegionInput};
 use num_complex::Complex64;
@@ -11,45 +13,14 @@ use std::collections::HashMap;
 
 /// Every region that the outputs need, in dependency order; none has no inputs (numbers are no regions). `program` has been through [`crate::normalise::normalise`].
 pub fn regions(program: &Program) -> Vec<Region> {
-    let wanted = wanted(program);
-    let contracts = program
-        .nodes
-        .enumerate()
-        .filter(|(id, d)| wanted[id.0 as usize] && matches!(d.node, Node::Contract { .. }));
-    contracts.map(|(id, _)| flatten(program, id)).filter(|r| !r.inputs.is_empty()).collect()
-}
-
-/// The factor of a contraction that has no tensors below it: a number.
-pub(crate) fn number(program: &Program, node: NodeId) -> Complex64 {
-    flatten(program, node).scale
-}
-
-/// Whether each node's value is needed as such (and not only seen through).
-pub fn wanted(program: &Program) -> Vec<bool> {
-    wanted_by(program, program.outputs.iter())
-}
-
-/// The same for some outputs only.
-pub(crate) fn wanted_by<'a>(program: &Program, outputs: impl Iterator<Item = &'a Output>) -> Vec<bool> {
-    let mut wanted = vec![false; program.nodes.len()];
-    let mut reached = vec![false; program.nodes.len()];
-    for o in outputs {
-        wanted[o.node.0 as usize] = true;
-        reached[o.node.0 as usize] = true;
-    }
-    for (id, data) in program.nodes.enumerate().rev() {
-        if !reached[id.0 as usize] {
-            continue;
-        }
-        let seen_through = matches!(data.node, Node::Contract { .. });
-        for used in program.uses(id) {
-            reached[used.0 as usize] = true;
-            if !(seen_through && matches!(program.nodes[used].node, Node::Contract { .. })) {
-                wanted[used.0 as usize] = true;
-            }
-        }
-    }
-    wanted
+    let definitions = Definitions::of(program);
+    let wanted = definitions.wanted(program);
+    let contracts = program.nodes.enumerate().filter(|(id, d)| {
+        let k = id.0 as usize;
+        (wanted.plain[k] || wanted.log[k]) && matches!(d.node, Node::Contract { .. })
+    });
+    let all = contracts.map(|(id, _)| flatten(program, &definitions, id));
+    all.filter(|r| !r.inputs.is_empty()).collect()
 }
 
 struct Flat {
@@ -59,12 +30,12 @@ struct Flat {
     scale: Complex64,
 }
 
-fn flatten(program: &Program, root: NodeId) -> Region {
+fn flatten(program: &Program, definitions: &Definitions, root: NodeId) -> Region {
     let data = &program.nodes[root];
     let mut flat = Flat { inputs: vec![], origin: data.legs.clone(), scale: Complex64::new(1.0, 0.0) };
     let open = data.legs.len();
     let env: HashMap<IndexId, u32> = data.legs.iter().enumerate().map(|(k, &i)| (i, k as u32)).collect();
-    expand(program, root, env, &mut flat);
+    expand(program, definitions, root, env, &mut flat);
     let Flat { mut inputs, origin, scale } = flat;
     let mut merged = drop_copies(program, &mut inputs, &origin, open);
     // renumber: open indices first, then by first occurrence
@@ -98,7 +69,13 @@ fn flatten(program: &Program, root: NodeId) -> Region {
 }
 
 /// Depth first over the contractions below `root`, with an explicit stack: definitions may nest as deep as a program is long.
-fn expand(program: &Program, root: NodeId, env: HashMap<IndexId, u32>, flat: &mut Flat) {
+fn expand(
+    program: &Program,
+    definitions: &Definitions,
+    root: NodeId,
+    env: HashMap<IndexId, u32>,
+    flat: &mut Flat,
+) {
     struct Frame {
         node: NodeId,
         env: HashMap<IndexId, u32>,
@@ -130,9 +107,10 @@ fn expand(program: &Program, root: NodeId, env: HashMap<IndexId, u32>, flat: &mu
             })
             .collect();
         let conj = operand.conj != frame.conj;
-        let below = &program.nodes[operand.node];
-        if matches!(below.node, Node::Contract { .. }) {
-            let env = below.legs.iter().copied().zip(indices).collect();
+        if let Some(number) = definitions.numbers[operand.node.0 as usize] {
+            flat.scale *= if conj { number.conj() } else { number };
+        } else if definitions.seen_through(program, operand.node) {
+            let env = program.nodes[operand.node].legs.iter().copied().zip(indices).collect();
             stack.push(Frame { node: operand.node, env, next: 0, conj });
         } else {
             flat.inputs.push(RegionInput { value: operand.node, indices, conj });

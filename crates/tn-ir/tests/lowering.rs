@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use tn_ir::Complex64;
+use tn_ir::build::ProgramBuilder;
 use tn_ir::dag::{ArrayId, RootKind};
 use tn_ir::dtype::DType;
 use tn_ir::eval::{self, Dense};
@@ -9,7 +10,8 @@ use tn_ir::fuzz::{self, Rng, Shape};
 use tn_ir::lower::lower;
 use tn_ir::naive::{self, NaiveOutput};
 use tn_ir::normalise::normalise;
-use tn_ir::program::Program;
+use tn_ir::program::{LeafId, Program};
+use tn_ir::region::{Region, RegionTree};
 use tn_ir::regions::regions;
 use tn_ir::size::SymbolId;
 
@@ -23,13 +25,29 @@ fn close(a: &Dense, b: &Dense) -> bool {
 }
 
 fn check(program: &Program, rng: &mut Rng, slices: usize, note: &str) {
+    let leaves = fuzz::leaves(rng, program, 2);
+    check_at(program, leaves, |r| fuzz::tree(rng, r, slices), note);
+}
+
+/// Its factors from left to right.
+fn in_order(region: &Region) -> RegionTree {
+    let n = region.inputs.len() as u32;
+    let ssa_path = (1..n).map(|k| (if k == 1 { 0 } else { n + k - 2 }, k)).collect();
+    RegionTree { ssa_path, ..RegionTree::default() }
+}
+
+fn check_at(
+    program: &Program,
+    leaves: HashMap<LeafId, Dense>,
+    tree: impl FnMut(&Region) -> RegionTree,
+    note: &str,
+) -> Vec<Dense> {
     let dynamic = 2;
-    let leaves = fuzz::leaves(rng, program, dynamic);
     let sizes: HashMap<SymbolId, u64> = program.symbols.ids().map(|s| (s, dynamic)).collect();
     let want = naive::evaluate(program, &leaves, &sizes);
     let normal = normalise(program).unwrap();
     let regions = regions(&normal);
-    let trees: Vec<_> = regions.iter().map(|r| fuzz::tree(rng, r, slices)).collect();
+    let trees: Vec<_> = regions.iter().map(tree).collect();
     let dag = lower(&normal, &regions, &trees).unwrap_or_else(|e| panic!("{note}: {e}"));
     let mut arrays: HashMap<ArrayId, Dense> = leaves.into_iter().map(|(l, v)| (ArrayId(l.0), v)).collect();
     for l in normal.leaves.ids() {
@@ -39,6 +57,7 @@ fn check(program: &Program, rng: &mut Rng, slices: usize, note: &str) {
     }
     let wanted: Vec<_> = dag.roots.iter().map(|r| r.node).collect();
     let got = eval::evaluate(&dag, &arrays, &sizes, &wanted);
+    let values = got.clone();
     let mut got = dag.roots.iter().zip(got);
     for (o, want) in program.outputs.iter().zip(&want) {
         let expected = match want {
@@ -54,6 +73,7 @@ fn check(program: &Program, rng: &mut Rng, slices: usize, note: &str) {
         }
     }
     assert!(got.next().is_none());
+    values
 }
 
 #[test]
@@ -69,5 +89,52 @@ fn dags_mean_what_programs_mean() {
         };
         let program = fuzz::program(&mut rng, shape);
         check(&program, &mut rng, (seed % 4) as usize, &format!("seed {seed}"));
+    }
+}
+
+/// A matrix multiplied by itself `steps` times, with its powers' trace and one entry as a log output; a number squared as often, as a log output.
+fn powers(steps: usize) -> Program {
+    let mut b = ProgramBuilder::new("powers", DType::F64);
+    let (i, j, k) = (b.index("i", 2), b.index("j", 2), b.index("k", 2));
+    let mut h = b.param("r", &[i, j]);
+    let mut x = b.param("x", &[]);
+    for _ in 0..steps {
+        h = b.contract(&[i, j], &[(h, &[i, k]), (h, &[k, j])]);
+        x = b.contract(&[], &[(x, &[]), (x, &[])]);
+    }
+    let trace = b.contract(&[], &[(h, &[i, i])]);
+    b.output("h", h, false);
+    b.output("trace", trace, true);
+    b.output("x", x, true);
+    b.finish()
+}
+
+fn rotation(angle: f64, x: f64) -> HashMap<LeafId, Dense> {
+    let (s, c) = angle.sin_cos();
+    let real = |v: &[f64]| v.iter().map(|&x| Complex64::new(x, 0.0)).collect();
+    let r = Dense { shape: vec![2, 2], data: real(&[c, -s, s, c]) };
+    HashMap::from([(LeafId(0), r), (LeafId(1), Dense { shape: vec![], data: real(&[x]) })])
+}
+
+#[test]
+fn short_powers_are_seen_through_and_long_ones_kept() {
+    let count = |steps| {
+        let regions = regions(&normalise(&powers(steps)).unwrap());
+        (regions.len(), regions.iter().map(|r| r.inputs.len()).max())
+    };
+    assert_eq!(count(4), (3, Some(16)));
+    assert_eq!(count(10), (3, Some(1024)));
+    // 2^60 factors: every power is a region of two
+    assert_eq!(count(60), (60 + 60 + 1, Some(2)));
+    for steps in [3, 10, 14] {
+        let n = f64::from(1 << steps);
+        let got = check_at(&powers(steps), rotation(0.7 / n, -1.01), in_order, &format!("{steps} steps"));
+        let near =
+            |d: &Dense, v: f64| assert!((d.data[0].re - v).abs() < 1e-9 * v.abs().max(1.0), "{d:?} {v}");
+        near(&got[0], 0.7f64.cos());
+        near(&got[1], 1.0);
+        near(&got[2], (2.0 * 0.7f64.cos()).ln());
+        near(&got[3], 1.0);
+        near(&got[4], n * 1.01f64.ln());
     }
 }
