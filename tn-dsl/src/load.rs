@@ -1,7 +1,7 @@
 //! Files, imports, and what each file's top level means.
 
 use crate::ast::{Callable, Expr, File, ItemKind, MapItem, Use};
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean, nearest};
 use crate::parse::parse;
 use crate::source::{MAX_SOURCE_BYTES, SourceMap};
 use std::collections::HashMap;
@@ -16,6 +16,9 @@ const STD: [(&str, &str); 4] = [
     ("std::lattices", include_str!("../std/lattices.tn")),
     ("std::generators", include_str!("../std/generators.tn")),
 ];
+
+/// How many names a help lists.
+const SHOWN_NAMES: usize = 6;
 
 /// Modules whose items `std::NAME` also finds.
 const STD_ROOTS: [&str; 3] = ["std", "std::circuits", "std::lattices"];
@@ -73,6 +76,8 @@ pub struct Module {
     pub names: HashMap<String, GlobalRef>,
     /// Own networks in source order.
     pub networks: Vec<String>,
+    /// Part of the standard library.
+    pub library: bool,
 }
 
 /// Everything that was read.
@@ -248,12 +253,26 @@ impl Loader {
                 self.declare(module, alias, GlobalRef { span: item.span, ..item });
                 return;
             }
-            all.extend(own.map(|(n, _)| n.clone()));
+            // what is documented is meant for users; the rest are the library's own helpers
+            all.extend(own.filter(|(_, g)| !g.doc.is_empty()).map(|(n, g)| {
+                let topology = matches!(g.global, Global::Topology(_));
+                (topology, n.clone())
+            }));
         }
-        all.sort();
+        all.sort_by(|a, b| a.1.cmp(&b.1));
         let d = Diagnostic::error(Code::MissingImport, name.span, format!("`{path}` has no `{}`", name.name));
-        let near = did_you_mean(&name.name, all.iter().map(String::as_str));
-        let help = near.map_or_else(|| format!("it has {}", list(&all)), |n| format!("did you mean `{n}`?"));
+        let near = did_you_mean(&name.name, all.iter().map(|(_, n)| n.as_str()));
+        let topologies = all.iter().filter(|(topology, _)| *topology).map(|(_, n)| n.as_str());
+        let help = near.map_or_else(
+            || {
+                let some: Vec<String> =
+                    nearest(&name.name, topologies).into_iter().map(String::from).collect();
+                let few = &some[..some.len().min(SHOWN_NAMES)];
+                let dots = if some.len() > few.len() { ", …" } else { "" };
+                format!("it has {}{dots}", list(few))
+            },
+            |n| format!("did you mean `{n}`?"),
+        );
         self.out.diagnostics.push(d.with_help(help));
     }
 
@@ -264,6 +283,7 @@ impl Loader {
         let text = STD.iter().find(|(n, _)| *n == path).map_or("", |s| s.1);
         let file = format!("<{}>.tn", path.replace("::", "/"));
         let module = self.text(file, text.to_string(), PathBuf::new(), vec![]);
+        self.out.modules[module].library = true;
         self.known.insert(path.to_string(), module);
         module
     }

@@ -23,6 +23,10 @@ macro_rules! codes {
                 let (title, example, fix) = match self { $(Code::$name => ($title, $example, $fix),)* };
                 format!("{}: {title}\n\nExample:\n\n    {}\n\nFix: {fix}\n", self.id(), example.replace('\n', "\n    "))
             }
+            /// The edit that mends it in general.
+            pub fn fix(self) -> &'static str {
+                match self { $(Code::$name => $fix,)* }
+            }
             /// The code of that id, in either case.
             pub fn parse(id: &str) -> Option<Code> {
                 Code::ALL.iter().copied().find(|c| c.id().eq_ignore_ascii_case(id))

@@ -45,7 +45,7 @@ impl Diagnostic {
         Diagnostic {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(&message.into()),
             span,
             label: String::new(),
             related: vec![],
@@ -58,17 +58,17 @@ impl Diagnostic {
     }
     /// With a text under the span.
     pub fn with_label(mut self, label: impl Into<String>) -> Diagnostic {
-        self.label = label.into();
+        self.label = shortened(&label.into());
         self
     }
     /// With the edit that mends it.
     pub fn with_help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help = Some(help.into());
+        self.help = Some(shortened(&help.into()));
         self
     }
     /// With another place.
     pub fn with_related(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.related.push((span, text.into()));
+        self.related.push((span, shortened(&text.into())));
         self
     }
     /// Whether it is an error.
@@ -79,6 +79,9 @@ impl Diagnostic {
 
 /// The candidate nearest to `name`, if it is near enough to be a slip (Levenshtein distance with transpositions).
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > 4 * LONGEST_NAME {
+        return None;
+    }
     let limit = (name.chars().count() / 3).max(1);
     candidates
         .into_iter()
@@ -88,6 +91,70 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
+}
+
+/// Candidates in the order of their likeness to `name`.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<_> = candidates.into_iter().map(|c| (distance(name, c), c)).collect();
+    all.sort();
+    all.into_iter().map(|(_, c)| c).collect()
+}
+
+/// Names longer than this are shortened in messages, in characters.
+const LONGEST_NAME: usize = 80;
+/// What is left of them.
+const SHOWN: usize = 60;
+/// The longest message, in characters.
+const LONGEST_MESSAGE: usize = 4000;
+
+/// A message in which every word is short enough to be read.
+fn shortened(text: &str) -> String {
+    if text.len() <= LONGEST_NAME {
+        return text.to_string();
+    }
+    let mut out = String::new();
+    for (k, word) in text.split(' ').enumerate() {
+        if out.chars().count() > LONGEST_MESSAGE {
+            out.push('…');
+            break;
+        }
+        if k > 0 {
+            out.push(' ');
+        }
+        let mut chars = word.chars();
+        if chars.by_ref().nth(LONGEST_NAME).is_none() {
+            out.push_str(word);
+            continue;
+        }
+        out.extend(word.chars().take(SHOWN));
+        out.push('…');
+        // a backtick that was open is closed
+        if word.chars().take(SHOWN).filter(|c| *c == '`').count() % 2 == 1 {
+            out.push('`');
+        }
+        // what stands after a name belongs to the sentence
+        let end: Vec<char> = word.chars().rev().take(4).take_while(|c| ",;:.?)]".contains(*c)).collect();
+        out.extend(end.iter().rev());
+    }
+    out
+}
+
+/// `1 leg`, `2 legs`
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    match (n, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{n} {stem}ies"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
+/// `but 1 is given`, `but 2 are given`
+pub(crate) fn but_given(n: usize) -> String {
+    match n {
+        0 => "but none is given".into(),
+        1 => "but 1 is given".into(),
+        n => format!("but {n} are given"),
+    }
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -117,6 +184,26 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.id()), Some(*code));
         }
+    }
+
+    #[test]
+    fn long_names_are_shortened() {
+        let long = "x".repeat(1 << 20);
+        let d = Diagnostic::error(Code::UnknownName, Span::default(), format!("unknown name `{long}`, a"))
+            .with_help(format!("write `{long}[…]`"));
+        assert_eq!(d.message, format!("unknown name `{}…`, a", "x".repeat(59)));
+        assert_eq!(d.help, Some(format!("write `{}…`", "x".repeat(59))));
+        let words = Diagnostic::error(Code::Assertion, Span::default(), "ab ".repeat(1 << 20));
+        assert!(words.message.chars().count() < 4100);
+        assert_eq!(did_you_mean(&long, ["chain"]), None);
+    }
+
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        assert_eq!(counted(1, "leg"), "1 leg");
+        assert_eq!(counted(0, "leg"), "0 legs");
+        assert_eq!(counted(2, "entry"), "2 entries");
+        assert_eq!((but_given(1), but_given(3)), ("but 1 is given".into(), "but 3 are given".into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::scope::{Entity, Family};
 use super::value::Value;
 use super::{BodyKind, Elab, Failed, LeafMode, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, counted};
 use std::rc::Rc;
 use tn_ir::dtype::DType;
 use tn_ir::program::{IndexDef, IndexId, Node, NodeId, Output};
@@ -33,7 +33,9 @@ impl Elab<'_> {
                 return;
             }
             // a failed statement has been reported, and has poisoned what it declares
-            let _ = self.statement(s, header);
+            if self.statement(s, header).is_err() {
+                self.frame().failed = true;
+            }
         }
     }
 
@@ -137,16 +139,14 @@ impl Elab<'_> {
             StmtKind::For { binders, body } => {
                 self.scope().in_for += 1;
                 let done = self.for_each(binders, &mut |e: &mut Self| {
+                    let before = std::mem::replace(&mut e.frame().failed, false);
                     e.scope().push();
-                    let before = e.diagnostics.len();
                     e.statements_with_header(body, header);
                     e.scope().pop();
                     // the next round would only repeat the same mistakes
-                    if e.diagnostics[before..].iter().any(Diagnostic::is_error) {
-                        Err(Failed)
-                    } else {
-                        Ok(())
-                    }
+                    let failed = e.frame().failed;
+                    e.frame().failed |= before;
+                    if failed { Err(Failed) } else { Ok(()) }
                 });
                 self.scope().in_for -= 1;
                 done
@@ -389,9 +389,11 @@ impl Elab<'_> {
             return Err(self.error(Code::TypeMismatch, shape.value.span, "the shape is a list of ints"));
         };
         if list.len() != left.len() {
+            let axes = if list.len() == 1 { "1 axis".into() } else { format!("{} axes", list.len()) };
             let message =
-                format!("the shape has {} axes, but the left side has {} legs", list.len(), left.len());
-            return Err(self.error(Code::WrongLegs, shape.value.span, message));
+                format!("the shape has {}, but the left side has {}", axes, counted(left.len(), "leg"));
+            let d = Diagnostic::error(Code::WrongLegs, shape.value.span, message);
+            return Err(self.report(d.with_help("write one size for each leg of the left side")));
         }
         let mut wanted: u128 = 1;
         for (v, &i) in list.iter().zip(left) {

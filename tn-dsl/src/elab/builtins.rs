@@ -2,13 +2,13 @@
 
 use super::value::{MAX_LIST, Value};
 use super::{Elab, Res};
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic};
 use std::rc::Rc;
 use tn_ir::span::Span;
 
 /// Their names. `exp`, `log`, `sin`, `cos` and `sqrt` of a number are the maps of these names.
-pub const NAMES: [&str; 11] =
-    ["len", "min", "max", "ceil_div", "log2", "range", "reverse", "concat", "total", "per", "pi"];
+pub const NAMES: [&str; 12] =
+    ["len", "min", "max", "ceil_div", "log2", "range", "reverse", "concat", "total", "per", "pi", "conj"];
 
 impl Elab<'_> {
     /// Calls a function of the language.
@@ -58,6 +58,8 @@ impl Elab<'_> {
                     self.binary(crate::ast::BinaryOp::Add, sum, v.clone(), span)
                 })
             }
+            ("conj", [v @ (Value::Int(..) | Value::Float(_))]) => Ok(v.clone()),
+            ("conj", [Value::Complex(c)]) => Ok(Value::Complex(c.conj())),
             ("per", [v, Value::Int(n, p)]) => {
                 if let Some(p) = p {
                     self.structural.extend(p.symbols());
@@ -98,16 +100,26 @@ impl Elab<'_> {
     }
 
     fn range_list(&mut self, a: i64, b: i64, span: Span) -> Res<Value> {
-        if b < a || (b - a) as usize > MAX_LIST {
-            return Err(self.error(Code::BadRange, span, format!("the range {a}..{b}")));
+        if b < a {
+            let d = Diagnostic::error(Code::BadRange, span, format!("the range {a}..{b}"));
+            return Err(self
+                .report(d.with_help("`range(a, b)` goes from a to b − 1, and `range(n)` from 0 to n − 1")));
         }
-        self.spend((b - a) as u64, span)?;
+        let n = b.abs_diff(a);
+        if n > MAX_LIST as u64 {
+            return Err(self.too_long(n, span));
+        }
+        self.spend(n, span)?;
         Ok(Value::List(Rc::new((a..b).map(Value::int).collect())))
     }
 
     fn per(&mut self, v: &Value, n: i64, span: Span) -> Res<Value> {
-        if n < 0 || n as usize > MAX_LIST {
-            return Err(self.error(Code::BadRange, span, format!("`per` of {n} places")));
+        if n < 0 {
+            let d = Diagnostic::error(Code::BadRange, span, format!("`per` of {n} places"));
+            return Err(self.report(d.with_help("counts are 0 or more")));
+        }
+        if n as usize > MAX_LIST {
+            return Err(self.too_long(n as u64, span));
         }
         match v {
             Value::Int(..) => {

@@ -41,13 +41,21 @@ impl Elab<'_> {
             if component.is_empty() { outer.path.clone() } else { format!("{}{component}.", outer.path) };
         let mode = mode.unwrap_or_else(|| outer.mode.clone());
         let binders = if component.is_empty() { outer.scope.binders.clone() } else { vec![] };
-        let mut frame = Frame { scope, module: g.module, path, mode, kind: BodyKind::Topology, result: None };
+        let mut frame = Frame {
+            scope,
+            module: g.module,
+            path,
+            mode,
+            kind: BodyKind::Topology,
+            result: None,
+            failed: false,
+        };
         frame.scope.binders = binders;
         frame.scope.push();
         self.frames.push(frame);
         let before = self.diagnostics.len();
         self.topology_body(&callee);
-        let result = self.frames.pop().and_then(|f| f.result);
+        let (result, failed) = self.frames.pop().map_or((None, true), |f| (f.result, f.failed));
         self.depth -= 1;
         // what went wrong inside is shown with the call that led there
         for d in &mut self.diagnostics[before..] {
@@ -55,7 +63,11 @@ impl Elab<'_> {
                 d.related.push((span, format!("in this call of `{}`", callee.name.name)));
             }
         }
-        if self.diagnostics[before..].iter().any(Diagnostic::is_error) {
+        // the same mistake in a second call is not reported again, but it is one all the same
+        if failed
+            || self.items > super::MAX_ITEMS
+            || self.diagnostics[before..].iter().any(Diagnostic::is_error)
+        {
             return Err(Failed);
         }
         match result {

@@ -4,7 +4,7 @@ use super::scope::{Entity, Scope};
 use super::value::{MAX_LIST, Value, poly_of};
 use super::{Elab, Failed, Frame, MAX_RECURSION, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, but_given, counted, did_you_mean};
 use crate::load::{Global, GlobalRef};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +47,11 @@ impl Elab<'_> {
                 self.call_value(callee, args, e.span)
             }
             ExprKind::Index { base, brackets } => {
+                if let ExprKind::Name(n) = &base.kind
+                    && !self.is_known(n)
+                {
+                    return Err(self.unknown_tensor(n));
+                }
                 let mut v = self.eval(base)?;
                 for b in brackets {
                     v = self.list_index(v, b)?;
@@ -159,6 +164,24 @@ impl Elab<'_> {
 
     /// Reports a name that means nothing here.
     pub fn unknown(&mut self, name: &Ident) -> Failed {
+        self.unknown_as(name, |n| format!("declare `{n}` before it is used, or import it"))
+    }
+
+    /// Reports a name that should be a tensor's.
+    pub fn unknown_tensor(&mut self, name: &Ident) -> Failed {
+        self.unknown_as(name, |n| format!("declare it: `param {n}[…]`, `input {n}[…]` or `let {n}[…] = …`"))
+    }
+
+    /// Whether a name means anything here.
+    fn is_known(&mut self, name: &Ident) -> bool {
+        self.frames.last().is_some_and(|f| f.scope.get(&name.name).is_some())
+            || self.global(&name.name).is_some()
+            || name.name == "pi"
+            || self.builtin_map(&name.name).is_some()
+    }
+
+    /// The same where the use says what kind of thing the name should be; `declare` shows how it would be declared.
+    pub fn unknown_as(&mut self, name: &Ident, declare: impl Fn(&str) -> String) -> Failed {
         let d = Diagnostic::error(Code::UnknownName, name.span, format!("unknown name `{}`", name.name));
         let scope = self.frames.last().map(|f| &f.scope);
         let globals = self.loaded.modules[self.module()].names.keys().map(String::as_str);
@@ -169,11 +192,7 @@ impl Elab<'_> {
         let near = did_you_mean(&name.name, all.iter().copied()).map(|n| format!("did you mean `{n}`?"));
         let std = ["chain", "ring", "mpo", "mpo_ring", "tucker", "cp", "tree", "mera", "brick_wall", "peps"];
         let import = std.contains(&name.name.as_str()).then(|| format!("add `use std::{}`", name.name));
-        let d = match import.or(near) {
-            Some(h) => d.with_help(h),
-            None => d,
-        };
-        self.report(d)
+        self.report(d.with_help(import.or(near).unwrap_or_else(|| declare(&name.name))))
     }
 
     /// A top-level item visible in the current module.
@@ -181,7 +200,8 @@ impl Elab<'_> {
         self.loaded.modules.get(self.module()).and_then(|m| m.names.get(name)).cloned()
     }
 
-    fn const_value(&mut self, e: &Arc<Expr>, g: &GlobalRef) -> Res<Value> {
+    /// The value of a constant item, evaluated once.
+    pub fn const_value(&mut self, e: &Arc<Expr>, g: &GlobalRef) -> Res<Value> {
         if let Some(v) = self.consts.get(&g.span) {
             return Ok(v.clone());
         }
@@ -253,14 +273,17 @@ impl Elab<'_> {
         {
             return self.map_of_number(&m, args, span);
         }
-        Err(self.unknown(callee))
+        Err(self.unknown_as(callee, |n| {
+            format!("define it: `fn {n}(…) -> … {{ return … }}`, or `map {n}(x) = …`")
+        }))
     }
 
     /// A map applied to a compile-time number.
     fn map_of_number(&mut self, m: &super::value::MapRef, args: &[Arg], span: Span) -> Res<Value> {
         let def = self.program.maps[m.id].clone();
         let [arg] = args else {
-            return Err(self.error(Code::BadCall, span, format!("map `{}` takes one argument", def.name)));
+            let d = Diagnostic::error(Code::BadCall, span, format!("map `{}` takes one argument", def.name));
+            return Err(self.report(d.with_help(format!("write `{}(x)`", def.name))));
         };
         let v = self.eval(&arg.value)?;
         let Some(x) = v.as_complex() else {
@@ -345,9 +368,19 @@ impl Elab<'_> {
                     continue;
                 }
                 None if k >= params.len() => {
-                    let message =
-                        format!("`{name}` takes {} arguments, but {} are given", params.len(), args.len());
-                    return Err(self.error(Code::BadCall, a.value.span, message));
+                    let message = format!(
+                        "`{name}` takes {}, {}",
+                        counted(params.len(), "argument"),
+                        but_given(args.len())
+                    );
+                    let d = Diagnostic::error(Code::BadCall, a.value.span, message);
+                    let all: Vec<String> = params.iter().map(|p| p.name.name.clone()).collect();
+                    let help = if all.is_empty() {
+                        format!("write `{name}()`")
+                    } else {
+                        format!("its parameters are {}", crate::load::list(&all))
+                    };
+                    return Err(self.report(d.with_help(help)));
                 }
                 None => k,
             };
@@ -504,13 +537,19 @@ impl Elab<'_> {
         let n = self.structural_int(e)?;
         match usize::try_from(n) {
             Ok(n) if n <= MAX_LIST => Ok(n),
-            Ok(_) => Err(self.error(
-                Code::TooManyItems,
-                e.span,
-                format!("a list of {n} entries is longer than {MAX_LIST}"),
-            )),
-            Err(_) => Err(self.error(Code::BadRange, e.span, format!("a count of {n}"))),
+            Ok(_) => Err(self.too_long(n as u64, e.span)),
+            Err(_) => {
+                let d = Diagnostic::error(Code::BadRange, e.span, format!("a count of {n}"));
+                Err(self.report(d.with_help("counts are 0 or more")))
+            }
         }
+    }
+
+    /// A list that may not be made.
+    pub fn too_long(&mut self, entries: u64, span: Span) -> Failed {
+        let message = format!("a list of {entries} entries is longer than {MAX_LIST}");
+        let d = Diagnostic::error(Code::TooManyItems, span, message);
+        self.report(d.with_help("use a smaller count"))
     }
 
     /// The ends of a range.
@@ -530,12 +569,47 @@ impl Elab<'_> {
 
     /// Runs `f` for every combination of the binders' values, last fastest.
     pub fn for_each(&mut self, binders: &[Binder], f: &mut dyn FnMut(&mut Self) -> Res<()>) -> Res<()> {
+        let ranges: Vec<_> = binders.iter().map(|b| (b.name.clone(), &b.lo, &b.hi)).collect();
+        self.rounds(&ranges)?;
+        self.each(binders, f)
+    }
+
+    /// Whether there is room for all rounds of some nested ranges, before the first one runs.
+    pub fn rounds(&mut self, ranges: &[(Ident, &Expr, &Expr)]) -> Res<()> {
+        let items = self.items;
+        let fits = self.count_rounds(ranges);
+        if fits.is_ok() {
+            // counting has evaluated what the loop will evaluate again
+            self.items = items;
+        }
+        fits
+    }
+
+    fn count_rounds(&mut self, ranges: &[(Ident, &Expr, &Expr)]) -> Res<()> {
+        let Some(((name, lo, hi), rest)) = ranges.split_first() else { return Ok(()) };
+        let (a, z) = self.range(lo, hi)?;
+        let rounds = z.abs_diff(a);
+        self.room(rounds, lo.span.to(hi.span))?;
+        if rest.is_empty() {
+            return self.spend(rounds, lo.span.to(hi.span));
+        }
+        for k in a..z {
+            self.spend(1, name.span)?;
+            self.scope().bind(name, Value::int(k));
+            let done = self.count_rounds(rest);
+            self.scope().pop();
+            done?;
+        }
+        Ok(())
+    }
+
+    fn each(&mut self, binders: &[Binder], f: &mut dyn FnMut(&mut Self) -> Res<()>) -> Res<()> {
         let Some((first, rest)) = binders.split_first() else { return f(self) };
         let (lo, hi) = self.range(&first.lo, &first.hi)?;
         for k in lo..hi {
             self.spend(1, first.span)?;
             self.scope().bind(&first.name, Value::int(k));
-            let done = self.for_each(rest, f);
+            let done = self.each(rest, f);
             self.scope().pop();
             done?;
         }
@@ -581,7 +655,8 @@ impl Elab<'_> {
     }
 
     pub fn overflow(&mut self, span: Span) -> Failed {
-        self.error(Code::Overflow, span, "the result does not fit 64 bits")
+        let d = Diagnostic::error(Code::Overflow, span, "the result does not fit 64 bits");
+        self.report(d.with_help("use a float, or smaller numbers"))
     }
 
     /// An infix operation on values.
@@ -591,9 +666,7 @@ impl Elab<'_> {
             let same = match (&l, &r) {
                 (Value::Bool(a), Value::Bool(b)) => Some(a == b),
                 (Value::Str(a), Value::Str(b)) => Some(a == b),
-                (Value::List(a), Value::List(b)) => {
-                    Some(a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.show() == y.show()))
-                }
+                (Value::List(_), Value::List(_)) => Some(self.same(&l, &r, span)?),
                 (Value::Map(a), Value::Map(b)) => Some(a == b),
                 _ => l.as_complex().zip(r.as_complex()).map(|(a, b)| a == b),
             };
@@ -604,6 +677,7 @@ impl Elab<'_> {
             return self.int_binary(op, (*a, pa.clone()), (*b, pb.clone()), span);
         }
         if let (Value::Str(a), Value::Str(b), Add) = (&l, &r, op) {
+            self.spend((a.len() + b.len()) as u64, span)?;
             return Ok(Value::Str(format!("{a}{b}").into()));
         }
         if let (Some(a), Some(b)) = (l.as_f64(), r.as_f64()) {
@@ -632,6 +706,31 @@ impl Elab<'_> {
             }));
         }
         Err(self.operands(op, &l, &r, span))
+    }
+
+    /// Whether two values are equal. Lists may share their entries, so that looking at all of them counts as work.
+    fn same(&mut self, l: &Value, r: &Value, span: Span) -> Res<bool> {
+        if let (Value::List(a), Value::List(b)) = (l, r) {
+            if Rc::ptr_eq(a, b) {
+                return Ok(true);
+            }
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            self.spend(a.len() as u64, span)?;
+            for (x, y) in a.iter().zip(b.iter()) {
+                if !self.same(x, y, span)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        Ok(match (l, r) {
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            _ => l.as_complex().zip(r.as_complex()).is_some_and(|(a, b)| a == b),
+        })
     }
 
     fn operands(&mut self, op: BinaryOp, l: &Value, r: &Value, span: Span) -> Failed {

@@ -3,10 +3,10 @@
 use super::body::subscripts;
 use super::legs::{LegRef, Legs};
 use super::scope::{Entity, Family};
-use super::value::{MapRef, Value};
-use super::{BodyKind, Elab, Failed, LeafMode, Res};
+use super::value::{MAX_LIST, MapRef, Value};
+use super::{BodyKind, Elab, Failed, LeafMode, MAX_ITEMS, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, but_given, counted, did_you_mean};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -203,7 +203,7 @@ impl Elab<'_> {
                         if n.name == "identity" && callee.name == "noise" =>
                     {
                         match args.as_slice() {
-                            [a] => self.number(&a.value)?,
+                            [a] => self.deviation(&a.value)?,
                             _ => {
                                 return Err(self.error(
                                     Code::BadInit,
@@ -219,11 +219,19 @@ impl Elab<'_> {
             }
             ExprKind::Call { callee, args, .. } => match (callee.name.as_str(), args.as_slice()) {
                 ("normal", [m, s]) => {
-                    let (mean, std) = (self.number(&m.value)?, self.number(&s.value)?);
+                    let (mean, std) = (self.number(&m.value)?, self.deviation(&s.value)?);
                     Ok((Some(Init::Normal { mean, std }), None))
                 }
                 ("uniform", [a, b]) => {
                     let (low, high) = (self.number(&a.value)?, self.number(&b.value)?);
+                    if low > high {
+                        let d = Diagnostic::error(
+                            Code::BadInit,
+                            e.span,
+                            format!("`uniform` from {low} to {high} ends before it begins"),
+                        );
+                        return Err(self.report(d.with_help(format!("write `uniform({high}, {low})`"))));
+                    }
                     Ok((Some(Init::Uniform { low, high }), None))
                 }
                 ("he" | "xavier", [Arg { value: Expr { kind: ExprKind::List(entries), span }, .. }]) => {
@@ -255,6 +263,16 @@ impl Elab<'_> {
             },
             _ => Err(self.error(Code::BadInit, e.span, "expected an initialisation")),
         }
+    }
+
+    /// A standard deviation.
+    fn deviation(&mut self, e: &Expr) -> Res<f64> {
+        let std = self.number(e)?;
+        if std < 0.0 {
+            let d = Diagnostic::error(Code::BadInit, e.span, format!("a standard deviation of {std}"));
+            return Err(self.report(d.with_help("standard deviations are 0 or more")));
+        }
+        Ok(std)
     }
 
     fn number(&mut self, e: &Expr) -> Res<f64> {
@@ -308,7 +326,10 @@ impl Elab<'_> {
         let v = self.eval(value)?;
         let outer = outer_shape(&sizes, &legs.axes);
         let mut entries = vec![];
-        if !fill(&v, &outer, &mut entries) {
+        let room = MAX_ITEMS.saturating_sub(self.items);
+        let filled = fill(&v, &outer, &mut entries, room as usize);
+        self.spend(entries.len() as u64, value.span)?;
+        if !filled {
             let shape = outer.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
             let d = Diagnostic::error(
                 Code::BadConst,
@@ -415,12 +436,13 @@ impl Elab<'_> {
         };
         if given.len() != def.params.len() {
             let message = format!(
-                "map `{}` takes {} after `;`, but {} are given",
+                "map `{}` takes {} after `;`, {}",
                 def.name,
-                def.params.len(),
-                given.len()
+                counted(def.params.len(), "scalar"),
+                but_given(given.len())
             );
-            return Err(self.error(Code::BadCall, span, message));
+            let d = Diagnostic::error(Code::BadCall, span, message);
+            return Err(self.report(d.with_help(scalars_help(&def))));
         }
         let mut nodes = vec![];
         for (a, p) in given.iter().zip(&def.params) {
@@ -428,7 +450,7 @@ impl Elab<'_> {
                 let v = self.eval(&a.value)?;
                 let mut entries = vec![];
                 let shape: Vec<u64> = p.len.map(u64::from).into_iter().collect();
-                if !fill(&v, &shape, &mut entries) {
+                if !fill(&v, &shape, &mut entries, MAX_LIST) {
                     let want = p.len.map_or("a number".to_string(), |n| format!("a list of {n} numbers"));
                     return Err(self.error(
                         Code::TypeMismatch,
@@ -595,6 +617,16 @@ impl Elab<'_> {
     }
 }
 
+/// How a map is applied with its scalars.
+pub fn scalars_help(def: &MapDef) -> String {
+    let names: Vec<&str> = def.params.iter().map(|p| p.name.as_str()).collect();
+    if names.is_empty() {
+        format!("write `{}(A[i, j])`", def.name)
+    } else {
+        format!("write `{}(…; {})`", def.name, names.join(", "))
+    }
+}
+
 struct NewLeaf {
     name: String,
     role: Role,
@@ -620,13 +652,16 @@ fn outer_shape(sizes: &[u64], axes: &[FoldAxis]) -> Vec<u64> {
     axes.iter().map(|a| rest.by_ref().take(a.legs as usize).fold(1u64, |p, &n| p.saturating_mul(n))).collect()
 }
 
-/// Appends nested lists row-major; whether the shape is right.
-fn fill(v: &Value, shape: &[u64], into: &mut Vec<Complex64>) -> bool {
+/// Appends nested lists row-major; whether the shape is right. It ends once there are more than `most` entries: lists may share their parts, and so
+/// stand for far more entries than were ever made.
+fn fill(v: &Value, shape: &[u64], into: &mut Vec<Complex64>, most: usize) -> bool {
     match (v, shape.split_first()) {
-        (Value::List(l), Some((&n, rest))) => l.len() as u64 == n && l.iter().all(|x| fill(x, rest, into)),
+        (Value::List(l), Some((&n, rest))) => {
+            l.len() as u64 == n && l.iter().all(|x| fill(x, rest, into, most))
+        }
         (v, None) => v.as_complex().is_some_and(|c| {
             into.push(c);
-            true
+            into.len() <= most
         }),
         _ => false,
     }

@@ -4,7 +4,7 @@ use super::scope::{Entity, Family};
 use super::value::Value;
 use super::{Elab, Failed, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, but_given, counted, did_you_mean};
 use std::collections::HashSet;
 use std::rc::Rc;
 use tn_ir::program::{FoldAxis, IndexId};
@@ -157,7 +157,7 @@ impl Elab<'_> {
                                     "an index family takes one bracket",
                                 ));
                             };
-                            let picked = self.family_items(&f, b, optional, &n.name)?;
+                            let picked = self.family_items(&f, b, optional, &n.name, false)?;
                             self.spend(picked.len() as u64, e.span)?;
                             out.refs.extend(picked.into_iter().map(|i| (LegRef::Index(i), e.span)));
                             return Ok(());
@@ -196,21 +196,27 @@ impl Elab<'_> {
         Ok(())
     }
 
-    /// The items of a family that a bracket names, in family order. With `optional`, an item outside the family is dropped.
+    /// The items of a family that a bracket names, in family order. With `optional`, an item outside the family is dropped; `legs` says that a bracket
+    /// of legs follows.
     pub fn family_items<T: Copy>(
         &mut self,
         family: &Rc<Family<T>>,
         b: &Bracket,
         optional: bool,
         name: &str,
+        legs: bool,
     ) -> Res<Vec<T>> {
         if let [LegItem { kind: LegKind::Range { lo: None, hi: None }, .. }] = b.items.as_slice() {
             return Ok(family.values().copied().collect());
         }
         let rank = family.keys().next().map_or(b.items.len(), Vec::len);
         if b.items.len() != rank {
-            let message = format!("family `{name}` takes {rank} subscripts, but {} are given", b.items.len());
-            return Err(self.error(Code::BadSubscript, b.span, message));
+            let message =
+                format!("family `{name}` takes {}, {}", counted(rank, "subscript"), but_given(b.items.len()));
+            let shown = ["k", "j", "l"].iter().cycle().take(rank).copied().collect::<Vec<_>>().join(", ");
+            let d = Diagnostic::error(Code::BadSubscript, b.span, message);
+            let legs = if legs { "; the legs stand in a second bracket" } else { "" };
+            return Err(self.report(d.with_help(format!("write `{name}[{shown}]`{legs}"))));
         }
         let mut prefixes: Vec<Vec<i64>> = vec![vec![]];
         for item in &b.items {
@@ -223,6 +229,7 @@ impl Elab<'_> {
                 }
                 LegKind::Range { lo: Some(lo), hi: Some(hi) } => {
                     let (a, z) = self.range(lo, hi)?;
+                    self.room(z.abs_diff(a).saturating_mul(prefixes.len() as u64), item.span)?;
                     for p in &prefixes {
                         for k in a..z {
                             self.spend(1, item.span)?;
@@ -301,6 +308,17 @@ impl Elab<'_> {
 
     /// Runs `f` for every item of a family bracket (`k in 0..n`, or `0..n`), with its variables bound.
     pub fn for_family(&mut self, b: &Bracket, f: &mut dyn FnMut(&mut Self, Vec<i64>) -> Res<()>) -> Res<()> {
+        let anonymous = |item: &LegItem| Ident { name: String::new(), span: item.span };
+        let ranges: Vec<_> = b
+            .items
+            .iter()
+            .map_while(|item| match &item.kind {
+                LegKind::Binder(b) => Some((b.name.clone(), &b.lo, &b.hi)),
+                LegKind::Range { lo: Some(lo), hi: Some(hi) } => Some((anonymous(item), lo, hi)),
+                _ => None,
+            })
+            .collect();
+        self.rounds(&ranges)?;
         self.family_level(&b.items, vec![], f)
     }
 

@@ -4,7 +4,7 @@ use super::scope::Scope;
 use super::value::{MapRef, Value};
 use super::{Elab, Frame, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, but_given, counted, did_you_mean};
 use crate::load::{Global, GlobalRef};
 use std::collections::HashMap;
 use tn_ir::program::{MapDef, MapParam};
@@ -364,7 +364,7 @@ impl MapBody<'_> {
             }
             None => match e.builtin_map(&callee.name) {
                 Some(m) => m,
-                None => return Err(e.unknown(callee)),
+                None => return Err(e.unknown_as(callee, |n| format!("define it: `map {n}(x) = …`"))),
             },
         };
         let def = e.program.maps[map.id].clone();
@@ -375,12 +375,13 @@ impl MapBody<'_> {
         let scalars = scalars.unwrap_or(&[]);
         if scalars.len() != def.params.len() {
             let message = format!(
-                "map `{}` takes {} scalars after `;`, but {} are given",
+                "map `{}` takes {} after `;`, {}",
                 def.name,
-                def.params.len(),
-                scalars.len()
+                counted(def.params.len(), "scalar"),
+                but_given(scalars.len())
             );
-            return Err(e.error(Code::BadCall, span, message));
+            let d = Diagnostic::error(Code::BadCall, span, message);
+            return Err(e.report(d.with_help(super::leaf::scalars_help(&def))));
         }
         for (a, p) in scalars.iter().zip(&def.params) {
             match p.len {

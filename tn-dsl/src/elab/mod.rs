@@ -40,8 +40,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use tn_ir::Complex64;
+use tn_ir::definitions::{Definitions, MAX_FACTORS};
 use tn_ir::dtype::DType;
-use tn_ir::program::{LeafId, MapId, Program};
+use tn_ir::program::{LeafId, MapId, Node, Output, Program};
 use tn_ir::size::{Poly, Symbol, SymbolId, SymbolKind};
 use tn_ir::span::Span;
 use value::{Value, type_text};
@@ -145,7 +146,36 @@ pub fn check_all(loaded: &Loaded, read_data: Option<ReadData<'_>>) -> Vec<Diagno
             }
         }
     }
+    for d in check_consts(loaded) {
+        if !all.iter().any(|o| (o.span, o.code) == (d.span, d.code)) {
+            all.push(d);
+        }
+    }
     all
+}
+
+/// What is wrong with the constants of the user's files, whether a network uses them or not.
+fn check_consts(loaded: &Loaded) -> Vec<Diagnostic> {
+    let options = Options::default();
+    on_large_stack(|| {
+        let mut e = Elab::new(loaded, &options);
+        e.diagnostics.clear();
+        // a complex constant is wrong only where a real network uses it
+        e.program.dtype = DType::C128;
+        for (id, module) in loaded.modules.iter().enumerate().filter(|(_, m)| !m.library) {
+            let own = module.names.iter().filter(|(_, g)| g.module == id);
+            let mut consts: Vec<_> = own.filter(|(_, g)| matches!(g.global, Global::Const(_))).collect();
+            consts.sort_by_key(|(_, g)| g.span.start);
+            for (_, g) in consts {
+                if let Global::Const(value) = &g.global {
+                    // each has the whole budget, as in a network that uses nothing else; what is wrong is in the diagnostics
+                    e.items = 0;
+                    let _ = e.const_value(value, g);
+                }
+            }
+        }
+        e.diagnostics
+    })
 }
 
 fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
@@ -185,6 +215,8 @@ pub(crate) struct Frame {
     pub kind: BodyKind,
     /// A topology's result.
     pub result: Option<tn_ir::program::NodeId>,
+    /// A statement of it has failed, and that has been reported.
+    pub failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -234,7 +266,19 @@ impl<'a> Elab<'a> {
     }
 
     pub fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Failed {
-        self.report(Diagnostic::error(code, span, message))
+        let d = Diagnostic::error(code, span, message);
+        // of these codes the general fix is one for every single case
+        let general = matches!(
+            code,
+            Code::BadSubscript
+                | Code::SizeMismatch
+                | Code::BadInit
+                | Code::BadFold
+                | Code::BadDyn
+                | Code::BadStructure
+                | Code::ComplexInReal
+        );
+        self.report(if general { d.with_help(code.fix()) } else { d })
     }
     pub fn report(&mut self, d: Diagnostic) -> Failed {
         // the same mistake in a hundred rounds of a loop is one mistake
@@ -247,15 +291,18 @@ impl<'a> Elab<'a> {
     /// Counts work; past the limit everything fails with one diagnostic.
     pub fn spend(&mut self, items: u64, span: Span) -> Res<()> {
         self.items = self.items.saturating_add(items);
-        if self.items > MAX_ITEMS {
-            let d = Diagnostic::error(
-                Code::TooManyItems,
-                span,
-                format!("more than {MAX_ITEMS} items are elaborated"),
-            );
-            return Err(self.report(d.with_help("use smaller ranges, or split the network")));
+        self.room(0, span)
+    }
+    /// Whether so many more items may follow: asked before a loop runs or a list is made, so that nothing is built only to be thrown away.
+    pub fn room(&mut self, items: u64, span: Span) -> Res<()> {
+        if self.items.saturating_add(items) <= MAX_ITEMS {
+            return Ok(());
         }
-        Ok(())
+        // what follows is not elaborated
+        self.items = MAX_ITEMS + 1;
+        let message = format!("more than {MAX_ITEMS} items are elaborated");
+        let d = Diagnostic::error(Code::TooManyItems, span, message);
+        Err(self.report(d.with_help("use smaller ranges, or split the network")))
     }
     pub fn frame(&mut self) -> &mut Frame {
         let last = self.frames.len() - 1;
@@ -280,6 +327,7 @@ impl<'a> Elab<'a> {
             mode: LeafMode::Param,
             kind: BodyKind::Network,
             result: None,
+            failed: false,
         });
         self.choose_dtype(&network.body);
         self.scope().push();
@@ -445,7 +493,46 @@ impl<'a> Elab<'a> {
             self.report(d.with_help("add `output y[…] = …`"));
         }
         self.resolve_pending();
+        self.check_logs();
+        self.check_products();
         self.warn_unused();
+    }
+
+    /// Definitions are seen through, and what they stand for together has its limit.
+    fn check_products(&mut self) {
+        if self.diagnostics.iter().any(Diagnostic::is_error) {
+            return;
+        }
+        let Some(node) = Definitions::of(&self.program).excess() else { return };
+        let data = &self.program.nodes[node];
+        let message = format!("the product `{}` has more than {MAX_FACTORS} factors", data.name);
+        let d = Diagnostic::error(Code::TooManyItems, data.span, message);
+        self.report(d.with_help(
+            "its definitions are seen through: sum their legs first, or store parts by `let materialize`",
+        ));
+    }
+
+    /// The logarithm of a constant zero is no number.
+    fn check_logs(&mut self) {
+        let numbers = tn_ir::definitions::numbers(&self.program);
+        let zero = |o: &&Output| {
+            let scaled = match &self.program.nodes[o.node].node {
+                Node::Contract { scale, .. } => Some(*scale),
+                _ => None,
+            };
+            let all = [numbers[o.node.0 as usize], scaled];
+            o.log && all.contains(&Some(Complex64::new(0.0, 0.0)))
+        };
+        let found: Vec<_> =
+            self.program.outputs.iter().filter(zero).map(|o| (o.name.clone(), o.span)).collect();
+        for (name, span) in found {
+            let d = Diagnostic::error(
+                Code::BadConst,
+                span,
+                format!("`{name}` is always zero, which has no phase and no logarithm"),
+            );
+            self.report(d.with_help(format!("write `output {name}[] = …` without `: log`")));
+        }
     }
 
     fn warn_unused(&mut self) {
@@ -491,6 +578,7 @@ impl Frame {
             mode: LeafMode::Param,
             kind: BodyKind::Topology,
             result: None,
+            failed: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::scope::Entity;
 use super::value::{MapRef, Value};
 use super::{Elab, Failed, Res};
 use crate::ast::*;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, but_given, counted};
 use crate::load::Global;
 use std::collections::HashMap;
 use tn_ir::Complex64;
@@ -113,6 +113,9 @@ impl Elab<'_> {
         match &e.kind {
             ExprKind::Paren(x) => self.tensor(x),
             ExprKind::Name(n) => {
+                if matches!(self.frames.last().and_then(|f| f.scope.get(&n.name)), Some(Entity::Poison)) {
+                    return Err(Failed);
+                }
                 let d = Diagnostic::error(
                     Code::NotATensor,
                     e.span,
@@ -196,7 +199,7 @@ impl Elab<'_> {
                 return Err(self.report(d.with_help("write one bracket with its legs")));
             }
             (Some(Entity::TensorFamily(f)), [subs, legs]) => {
-                let picked = self.family_items(&f, subs, false, &name.name)?;
+                let picked = self.family_items(&f, subs, false, &name.name, true)?;
                 let [node] = picked.as_slice() else {
                     let d = Diagnostic::error(
                         Code::BadSubscript,
@@ -218,7 +221,9 @@ impl Elab<'_> {
                 ));
             }
             (Some(Entity::Poison), _) => return Err(Failed),
-            _ => return Err(self.unknown(name)),
+            _ => {
+                return Err(self.unknown_tensor(name));
+            }
         };
         let resolved = self.legs(legs, false)?;
         self.use_of(node, &resolved.refs, &name.name, span)
@@ -229,7 +234,7 @@ impl Elab<'_> {
         let legs = self.program.nodes[node].legs.clone();
         self.spend(refs.len() as u64 + 1, span)?;
         if legs.len() != refs.len() {
-            let message = format!("`{name}` has {} legs, but {} are given", legs.len(), refs.len());
+            let message = format!("`{name}` has {}, {}", counted(legs.len(), "leg"), but_given(refs.len()));
             let d = Diagnostic::error(Code::WrongLegs, span, message);
             let shown: Vec<String> =
                 legs.iter().take(8).map(|&i| self.program.indices[i].name.clone()).collect();
@@ -267,11 +272,12 @@ impl Elab<'_> {
                         ));
                     }
                     if v < 0 || v as u64 >= size.value {
-                        return Err(self.error(
-                            Code::BadSubscript,
-                            at,
-                            format!("entry {v} of a leg of size {}", size.value),
-                        ));
+                        let message = format!("entry {v} of a leg of size {}", size.value);
+                        let d = Diagnostic::error(Code::BadSubscript, at, message);
+                        return Err(self.report(d.with_help(match size.value {
+                            1 => "its only entry is 0".into(),
+                            n => format!("its entries are 0 to {}", n - 1),
+                        })));
                     }
                     selected.push((k, v));
                 }
@@ -339,6 +345,7 @@ impl Elab<'_> {
                     let message = format!("`stack` runs over {lo}..{hi}, but its index has size {size}");
                     return Err(self.error(Code::SizeMismatch, binder.span, message));
                 }
+                self.room(size, binder.span)?;
                 let mut parts = vec![];
                 for k in 0..hi {
                     self.spend(1, span)?;
@@ -388,7 +395,8 @@ impl Elab<'_> {
                 }
                 None if callee.name == "conj" => {
                     let [arg] = args else {
-                        return Err(self.error(Code::BadCall, span, "`conj` takes one tensor"));
+                        let d = Diagnostic::error(Code::BadCall, span, "`conj` takes one tensor");
+                        return Err(self.report(d.with_help("write `conj(A[i, j])`")));
                     };
                     let t = self.tensor(&arg.value)?;
                     return Ok(if self.program.dtype.is_complex() { t.conj() } else { t });
@@ -403,13 +411,21 @@ impl Elab<'_> {
                 }
                 None => match self.builtin_map(&callee.name) {
                     Some(m) => m,
-                    None => return Err(self.unknown(callee)),
+                    None => {
+                        let given = scalars.is_some();
+                        return Err(self.unknown_as(callee, |n| match n {
+                            "swish" => "define it: `map swish(x; beta) = x / (1 + exp(-beta * x))`".into(),
+                            n if given => format!("define it: `map {n}(x; beta) = …`"),
+                            n => format!("define it: `map {n}(x) = …`"),
+                        }));
+                    }
                 },
             },
         };
         let name = self.program.maps[map.id].name.clone();
         let [arg] = args else {
-            return Err(self.error(Code::BadCall, span, format!("map `{name}` takes one tensor")));
+            let d = Diagnostic::error(Code::BadCall, span, format!("map `{name}` takes one tensor"));
+            return Err(self.report(d.with_help(super::leaf::scalars_help(&self.program.maps[map.id]))));
         };
         let complex_ok = super::maps::COMPLEX.contains(&name.as_str()) || self.is_holomorphic(&map);
         if self.program.dtype.is_complex() && !complex_ok {

@@ -126,6 +126,9 @@ impl Value {
             Value::Bool(b) => b.to_string(),
             Value::Str(s) => format!("{s:?}"),
             Value::List(l) if l.len() > 16 => format!("a list of {} entries", l.len()),
+            Value::List(l) if l.iter().any(|v| matches!(v, Value::List(_))) => {
+                format!("a list of {} lists", l.len())
+            }
             Value::List(l) => format!("[{}]", l.iter().map(Value::show).collect::<Vec<_>>().join(", ")),
             Value::Map(_) => "a map".into(),
         }

@@ -69,8 +69,20 @@ impl Parser {
             }
             "output" => self.output_stmt(),
             _ if self.is_at(1, "[") => {
+                // `= elu A[i]` reads as a statement that ends after `elu`
                 let name = self.ident("a variable")?;
-                let (legs, value) = self.left_side()?;
+                let before = self.diagnostics.len();
+                let made = self.left_side();
+                if made.is_err()
+                    && let Some(d) = self.diagnostics[before..].first_mut()
+                    && d.help.is_none()
+                {
+                    let n = &name.name;
+                    *d = d.clone().with_help(format!(
+                        "an assignment is `{n}[…] = …`; a map takes its argument in parentheses, `elu({n}[…])`; a product is written with `*`"
+                    ));
+                }
+                let (legs, value) = made?;
                 Ok(StmtKind::Assign { name, legs, value })
             }
             _ => {
