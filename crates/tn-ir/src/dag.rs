@@ -37,6 +37,7 @@ use crate::typed_id;
 use indexmap::IndexSet;
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 typed_id!(
     /// A node of a dag.
@@ -264,6 +265,9 @@ pub struct Dag {
     pub arrays: Arena<ArrayId, Array>,
     /// Scalar functions.
     pub fns: Vec<ScalarFn>,
+    /// What some functions are called where they were written, by their position. Only for people: equal functions are one, whatever their names.
+    #[serde(default)]
+    pub fn_names: BTreeMap<u32, String>,
     /// Loop variables.
     pub vars: Arena<VarId, Var>,
     /// Nests.
@@ -326,6 +330,17 @@ impl Dag {
         }
         self.fns.push(f);
         FnId(self.fns.len() as u32 - 1)
+    }
+
+    /// Remembers how a function was written; the first name counts.
+    pub fn name_fn(&mut self, f: &ScalarFn, name: &str) {
+        if let Some(i) = self.fns.iter().position(|g| g == f) {
+            self.fn_names.entry(i as u32).or_insert_with(|| name.to_string());
+        }
+    }
+    /// The name of a function for people: as it was written, or `f<number>`.
+    pub fn fn_name(&self, f: FnId) -> String {
+        self.fn_names.get(&f.0).cloned().unwrap_or_else(|| format!("f{}", f.0))
     }
 
     /// A new nest with one variable a trip, outermost first.

@@ -170,7 +170,9 @@ impl Lowering<'_> {
                         Some(n) => args.extend((0..n).map(|k| self.dag.select(value, 0, k as u64))),
                     }
                 }
-                self.dag.map(map.body.clone(), args)
+                let value = self.dag.map(map.body.clone(), args);
+                self.dag.name_fn(&map.body, &map.name);
+                value
             }
             Node::Add { terms } => {
                 let legs: Vec<u32> = data.legs.iter().map(|i| i.0).collect();

@@ -9,7 +9,7 @@ use crate::definitions::Definitions;
 use crate::program::*;
 use crate::region::{Region, RegionInput};
 use num_complex::Complex64;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Every region that the outputs need, in dependency order; none has no inputs (numbers are no regions). `program` has been through [`crate::normalise::normalise`].
 pub fn regions(program: &Program) -> Vec<Region> {
@@ -20,7 +20,33 @@ pub fn regions(program: &Program) -> Vec<Region> {
         (wanted.plain[k] || wanted.log[k]) && matches!(d.node, Node::Contract { .. })
     });
     let all = contracts.map(|(id, _)| flatten(program, &definitions, id));
-    all.filter(|r| !r.inputs.is_empty()).collect()
+    let mut regions: Vec<Region> = all.filter(|r| !r.inputs.is_empty()).collect();
+    name_apart(program, &mut regions);
+    regions
+}
+
+/// Gives every region a name of its own: that of its output, or that of the definition it is part of with a number where that has several.
+fn name_apart(program: &Program, regions: &mut [Region]) {
+    let outputs: HashMap<NodeId, &str> =
+        program.outputs.iter().rev().map(|o| (o.node, o.name.as_str())).collect();
+    let mut taken: HashSet<String> =
+        regions.iter().filter_map(|r| outputs.get(&r.result)).map(|n| n.to_string()).collect();
+    let mut count: HashMap<String, u32> = HashMap::new();
+    for r in regions.iter_mut() {
+        if let Some(name) = outputs.get(&r.result) {
+            r.name = name.to_string();
+            continue;
+        }
+        let n = count.entry(r.name.clone()).or_default();
+        loop {
+            *n += 1;
+            let name = if *n == 1 { r.name.clone() } else { format!("{}#{n}", r.name) };
+            if taken.insert(name.clone()) {
+                r.name = name;
+                break;
+            }
+        }
+    }
 }
 
 struct Flat {

@@ -7,8 +7,9 @@ use super::{BodyKind, Elab, Failed, LeafMode, Res};
 use crate::ast::*;
 use crate::diag::{Code, Diagnostic, counted};
 use std::rc::Rc;
+use tn_ir::Complex64;
 use tn_ir::dtype::DType;
-use tn_ir::program::{IndexDef, IndexId, Node, NodeId, Output};
+use tn_ir::program::{IndexDef, IndexId, Node, NodeId, Operand, Output};
 use tn_ir::size::{Poly, Size, Symbol, SymbolKind};
 use tn_ir::span::Span;
 
@@ -107,7 +108,8 @@ impl Elab<'_> {
                     if *kind == DefineKind::Materialize {
                         self.storable(node, "a materialised definition", s.span)?;
                         let legs = self.fresh_like(node);
-                        node = self.node(Node::Pin { arg: node }, legs, &name.name, s.span);
+                        let name = self.full_name(&name.name);
+                        node = self.node(Node::Pin { arg: node }, legs, &name, s.span);
                     }
                     Ok(Entity::Tensor { node, var: *kind == DefineKind::Var })
                 });
@@ -351,7 +353,14 @@ impl Elab<'_> {
     /// The right side of `name[legs] = …`.
     fn definition(&mut self, legs: &Bracket, value: &Expr, name: &str, span: Span) -> Res<NodeId> {
         let (left, _) = self.left_legs(legs, false)?;
-        self.right_side(&left, value, name, span)
+        let name = self.full_name(name);
+        self.right_side(&left, value, &name, span)
+    }
+
+    /// What a definition is called in reports: its path, and the round of the loop that it stands in.
+    fn full_name(&mut self, name: &str) -> String {
+        let frame = self.frame();
+        format!("{}{name}{}", frame.path, subscripts(&frame.scope.binders))
     }
 
     fn right_side(&mut self, left: &[IndexId], value: &Expr, name: &str, span: Span) -> Res<NodeId> {
@@ -466,7 +475,8 @@ impl Elab<'_> {
                             .with_help("write the same legs in the same order"),
                     ));
                 }
-                self.right_side(&left, value, "", span)?
+                let path = self.frame().path.trim_end_matches('.').to_string();
+                self.right_side(&left, value, &path, span)?
             }
         };
         self.frame().result = Some(node);
@@ -503,6 +513,7 @@ impl Elab<'_> {
             (Some(legs), Some(value)) => {
                 let (left, axes) = self.left_legs(legs, true)?;
                 let node = self.right_side(&left, value, &name.name, span)?;
+                let node = self.under_own_legs(node, &left, &name.name, span);
                 let made = self.declare(name, Entity::Tensor { node, var: false });
                 made?;
                 (node, axes)
@@ -534,6 +545,17 @@ impl Elab<'_> {
         }
         self.program.outputs.push(Output { name: name.name.clone(), node, axes, log, span });
         Ok(())
+    }
+
+    /// A product that a topology made has the topology's own indices: a network's output shows those that it was written with.
+    fn under_own_legs(&mut self, node: NodeId, left: &[IndexId], name: &str, span: Span) -> NodeId {
+        let product =
+            matches!(&self.program.nodes[node].node, Node::Contract { operands, .. } if !operands.is_empty());
+        if !product || self.program.nodes[node].legs == left {
+            return node;
+        }
+        let operands = vec![Operand { node, indices: left.to_vec(), conj: false }];
+        self.node(Node::Contract { scale: Complex64::new(1.0, 0.0), operands }, left.to_vec(), name, span)
     }
 
     /// New indices with the names and sizes of a node's legs.

@@ -299,7 +299,7 @@ impl<'a> Emitter<'a> {
                     texts.push(self.shown(x, own));
                 }
                 let body = self.bodies.add(dag.fns[f.0 as usize].clone());
-                let value = format!("f{}({})", f.0, texts.join(", "));
+                let value = format!("{}({})", dag.fn_name(*f), texts.join(", "));
                 let (axes, out) = (kept(dims), target.strides.clone());
                 self.push(target, axes, ins, out, body, Fold::Sum, target.write, (&labels, value), items);
             }
