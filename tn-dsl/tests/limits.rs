@@ -90,3 +90,11 @@ fn products_that_cannot_be_stored_have_a_limit() {
     let text = "network n { param a[] var h[] = a[] for k in 0..60 { h[] = h[] * h[] } output h }";
     assert_eq!(codes(text), []);
 }
+
+#[test]
+fn very_many_unknown_names() {
+    let body: String =
+        (0..20_000).map(|k| format!("let a{k}[] = b{k}[] index i{k}: 2 param c{k}[j{k}] ")).collect();
+    let found = codes(&format!("network n {{ {body} output y[] = 1 }}"));
+    assert_eq!(found, vec![Code::UnknownName; 100]);
+}

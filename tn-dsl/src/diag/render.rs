@@ -52,17 +52,18 @@ fn snippet(
     let number = at.line.to_string();
     let margin = " ".repeat(number.len());
     out.push_str(&format!("{margin}{} {}\n", paint.wrap("1;34", arrow), sources.cite(span)));
-    let line: Vec<char> =
-        sources.line(span.source, at.line).chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let line = sources.line(span.source, at.line);
+    let length = line.chars().count();
     let first = at.column - 1;
     let width = if end.line == at.line {
         (end.column - at.column).max(1)
     } else {
-        line.len().saturating_sub(first).max(1)
+        length.saturating_sub(first).max(1)
     };
     // very long lines are cut to a window around the span
-    let from = if line.len() > MAX_LINE { first.saturating_sub(40).min(line.len()) } else { 0 };
-    let shown: String = line.iter().skip(from).take(MAX_LINE).collect();
+    let from = if length > MAX_LINE { first.saturating_sub(40).min(length) } else { 0 };
+    let window = line.chars().skip(from).take(MAX_LINE);
+    let shown: String = window.map(|c| if c == '\t' { ' ' } else { c }).collect();
     let width = width.min(MAX_LINE.saturating_sub(first - from).max(1));
     let bar = paint.wrap("1;34", "|");
     out.push_str(&format!("{margin} {bar}\n{} {bar} {}\n", paint.wrap("1;34", &number), shown.trim_end()));

@@ -12,6 +12,9 @@ use tn_ir::Complex64;
 use tn_ir::size::Poly;
 use tn_ir::span::Span;
 
+/// Among more names than this none is looked for that was meant.
+pub const MAX_CANDIDATES: usize = 10_000;
+
 /// How a function's statements ended.
 enum Flow {
     Next,
@@ -182,12 +185,18 @@ impl Elab<'_> {
 
     /// The same where the use says what kind of thing the name should be; `declare` shows how it would be declared.
     pub fn unknown_as(&mut self, name: &Ident, declare: impl Fn(&str) -> String) -> Failed {
+        if self.full() {
+            return Failed;
+        }
         let d = Diagnostic::error(Code::UnknownName, name.span, format!("unknown name `{}`", name.name));
         let scope = self.frames.last().map(|f| &f.scope);
         let globals = self.loaded.modules[self.module()].names.keys().map(String::as_str);
         let mut all: Vec<&str> = scope.into_iter().flat_map(Scope::names).chain(globals).collect();
         all.extend(super::builtins::NAMES);
         all.extend(super::maps::NAMES);
+        if all.len() > MAX_CANDIDATES {
+            all.clear();
+        }
         all.sort();
         let near = did_you_mean(&name.name, all.iter().copied()).map(|n| format!("did you mean `{n}`?"));
         let std = ["chain", "ring", "mpo", "mpo_ring", "tucker", "cp", "tree", "mera", "brick_wall", "peps"];

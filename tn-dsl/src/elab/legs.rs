@@ -136,8 +136,12 @@ impl Elab<'_> {
                 None if self.global(&n.name).is_none() => {
                     let d =
                         Diagnostic::error(Code::UnknownName, e.span, format!("unknown index `{}`", n.name));
+                    if self.full() {
+                        return Err(Failed);
+                    }
+                    let most = super::eval::MAX_CANDIDATES;
                     let names: Vec<&str> =
-                        self.frames.iter().rev().take(1).flat_map(|f| f.scope.names()).collect();
+                        self.frames.iter().rev().take(1).flat_map(|f| f.scope.names()).take(most).collect();
                     let help = match did_you_mean(&n.name, names) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => format!("declare it: `index {}: 2`", n.name),

@@ -49,6 +49,8 @@ use value::{Value, type_text};
 
 /// The most items (tensors, indices, list entries, loop rounds) that one elaboration makes.
 pub const MAX_ITEMS: u64 = 10_000_000;
+/// Diagnostics that one elaboration gives.
+const MAX_DIAGNOSTICS: usize = 100;
 /// The deepest recursion of functions and topologies.
 pub const MAX_RECURSION: u32 = 256;
 /// Elaboration recurses over the nesting of the source (at most 256 levels of 256), not over the network.
@@ -283,10 +285,14 @@ impl<'a> Elab<'a> {
     pub fn report(&mut self, d: Diagnostic) -> Failed {
         // the same mistake in a hundred rounds of a loop is one mistake
         let known = self.diagnostics.iter().any(|o| o.span == d.span && o.code == d.code);
-        if !known && self.diagnostics.len() < 100 {
+        if !known && !self.full() {
             self.diagnostics.push(d);
         }
         Failed
+    }
+    /// Whether no more diagnostics are taken.
+    pub fn full(&self) -> bool {
+        self.diagnostics.len() >= MAX_DIAGNOSTICS
     }
     /// Counts work; past the limit everything fails with one diagnostic.
     pub fn spend(&mut self, items: u64, span: Span) -> Res<()> {
