@@ -5,7 +5,8 @@
 //! is in the output or on another remaining tensor. Sliced indices count 1 and everything is multiplied by
 //! the number of slices.
 
-use crate::model::{Model, Walk};
+use crate::model::Model;
+use crate::walk::Walk;
 use crate::{Network, Tree};
 
 /// The cost of a tree. A quantity that is zero has the logarithm minus infinity.

@@ -30,6 +30,7 @@ mod slice;
 mod sub;
 mod sweep;
 mod tree;
+mod walk;
 
 pub use cost::{Cost, evaluate};
 pub use given::{fit, is_better};

@@ -84,20 +84,6 @@ impl Model {
     }
 }
 
-/// What a walk along a tree finds at every step.
-pub(crate) struct Walk {
-    /// Operands of every step, as node ids (`0..n` are the terms).
-    pub kids: Vec<(u32, u32)>,
-    /// log2 of the extent of every node (terms first), sliced legs at extent 1.
-    pub size: Vec<f64>,
-    /// log2 of the multiply-adds of every step, in one slice.
-    pub macs: Vec<f64>,
-    /// Whether a node holds a term that needs a gradient.
-    pub grad: Vec<bool>,
-    /// The deepest slice loop (1-based position in the list of slices) that the node depends on.
-    pub depth: Vec<u32>,
-}
-
 /// Contracts legs symbolically: how often each leg is still held decides what survives.
 pub(crate) struct Stepper {
     held: Vec<u32>,
@@ -151,47 +137,6 @@ impl Stepper {
             seen(leg, true);
             out.push(leg);
         }
-    }
-}
-
-impl Model {
-    /// Walks a valid path; `sliced` are legs of this model in loop order.
-    pub fn walk(&self, path: &[(u32, u32)], sliced: &[u32]) -> Walk {
-        let n = self.n();
-        let mut level = vec![0u32; self.lg.len()];
-        for (k, &i) in sliced.iter().enumerate() {
-            level[i as usize] = k as u32 + 1;
-        }
-        let lg = |i: u32| if level[i as usize] > 0 { 0.0 } else { self.lg[i as usize] };
-        let mut stepper = Stepper::new(self);
-        let mut legs: Vec<Vec<u32>> = self.legs.clone();
-        let mut w = Walk {
-            kids: path.to_vec(),
-            size: legs.iter().map(|t| t.iter().map(|&i| lg(i)).sum()).collect(),
-            macs: Vec::with_capacity(path.len()),
-            grad: self.grad.clone(),
-            depth: legs.iter().map(|t| t.iter().map(|&i| level[i as usize]).max().unwrap_or(0)).collect(),
-        };
-        for &(a, b) in path {
-            let (a, b) = (a as usize, b as usize);
-            let (ta, tb) = (std::mem::take(&mut legs[a]), std::mem::take(&mut legs[b]));
-            let mut out = Vec::with_capacity(ta.len().max(tb.len()));
-            let (mut macs, mut size) = (0.0, 0.0);
-            stepper.contract(&ta, &tb, &mut out, |i, stays| {
-                let l = lg(i);
-                macs += l;
-                if stays {
-                    size += l;
-                }
-            });
-            legs.push(out);
-            w.size.push(size);
-            w.macs.push(macs);
-            w.grad.push(w.grad[a] | w.grad[b]);
-            w.depth.push(w.depth[a].max(w.depth[b]));
-        }
-        debug_assert!(n + path.len() == legs.len());
-        w
     }
 }
 
