@@ -57,25 +57,46 @@ impl Symbol {
 /// A product of symbols: (symbol, exponent ≥ 1), ordered by symbol.
 pub type Monomial = Vec<(SymbolId, u32)>;
 
+/// The monomial of a constant.
+static ONE: Monomial = Monomial::new();
+
 /// An exact polynomial with integer coefficients. Arithmetic saturates at the limits of `i128`.
+///
+/// Most sizes are numbers, and a plan of many tensors holds millions of them, so a constant is kept without allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<Monomial, i128>", into = "BTreeMap<Monomial, i128>")]
 pub struct Poly {
-    terms: BTreeMap<Monomial, i128>,
+    constant: i128,
+    /// The other terms: no empty monomial, no coefficient zero.
+    rest: BTreeMap<Monomial, i128>,
+}
+
+impl From<BTreeMap<Monomial, i128>> for Poly {
+    fn from(mut terms: BTreeMap<Monomial, i128>) -> Poly {
+        let constant = terms.remove(&ONE).unwrap_or(0);
+        terms.retain(|_, c| *c != 0);
+        Poly { constant, rest: terms }
+    }
+}
+
+impl From<Poly> for BTreeMap<Monomial, i128> {
+    fn from(poly: Poly) -> Self {
+        let mut terms = poly.rest;
+        if poly.constant != 0 {
+            terms.insert(Monomial::new(), poly.constant);
+        }
+        terms
+    }
 }
 
 impl Poly {
     /// The constant polynomial.
     pub fn constant(value: i128) -> Poly {
-        let mut terms = BTreeMap::new();
-        if value != 0 {
-            terms.insert(Vec::new(), value);
-        }
-        Poly { terms }
+        Poly { constant: value, rest: BTreeMap::new() }
     }
     /// The symbol itself.
     pub fn symbol(symbol: SymbolId) -> Poly {
-        Poly { terms: BTreeMap::from([(vec![(symbol, 1)], 1)]) }
+        Poly { constant: 0, rest: BTreeMap::from([(vec![(symbol, 1)], 1)]) }
     }
     /// Zero.
     pub fn zero() -> Poly {
@@ -87,23 +108,20 @@ impl Poly {
     }
     /// The value, if no symbol occurs.
     pub fn as_constant(&self) -> Option<i128> {
-        match self.terms.len() {
-            0 => Some(0),
-            1 => self.terms.get(&Vec::new()).copied(),
-            _ => None,
-        }
+        self.rest.is_empty().then_some(self.constant)
     }
     /// The terms: coefficients by monomial, constant first.
     pub fn terms(&self) -> impl Iterator<Item = (&Monomial, i128)> {
-        self.terms.iter().map(|(m, &c)| (m, c))
+        let constant = (self.constant != 0).then_some((&ONE, self.constant));
+        constant.into_iter().chain(self.rest.iter().map(|(m, &c)| (m, c)))
     }
     /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
-        self.terms.is_empty()
+        self.constant == 0 && self.rest.is_empty()
     }
     /// The value where `value_of` gives each symbol's, saturating.
     pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
-        self.terms.iter().fold(0i128, |sum, (monomial, &c)| {
+        self.rest.iter().fold(self.constant, |sum, (monomial, &c)| {
             let product = monomial
                 .iter()
                 .fold(c, |p, &(s, e)| p.saturating_mul((value_of(s) as i128).saturating_pow(e)));
@@ -112,7 +130,7 @@ impl Poly {
     }
     /// The exponent of `symbol` in the term where it is largest (0 if it does not occur).
     pub fn degree(&self, symbol: SymbolId) -> u32 {
-        self.terms
+        self.rest
             .keys()
             .flat_map(|m| m.iter())
             .filter(|(s, _)| *s == symbol)
@@ -122,15 +140,15 @@ impl Poly {
     }
     /// The symbols that occur, in order.
     pub fn symbols(&self) -> Vec<SymbolId> {
-        let mut all: Vec<_> = self.terms.keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
+        let mut all: Vec<_> = self.rest.keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
         all.sort();
         all.dedup();
         all
     }
     /// Replaces every symbol for which `value_of` is `Some` by that value.
     pub fn substitute(&self, mut value_of: impl FnMut(SymbolId) -> Option<i64>) -> Poly {
-        let mut out = Poly::zero();
-        for (monomial, &c) in &self.terms {
+        let mut out = Poly::constant(self.constant);
+        for (monomial, &c) in &self.rest {
             let (mut coef, mut rest) = (c, Monomial::new());
             for &(s, e) in monomial {
                 match value_of(s) {
@@ -144,37 +162,43 @@ impl Poly {
     }
     /// Whether every coefficient of `self` is at most that of `other` (then `self ≤ other` at all sizes ≥ 0).
     pub fn dominated_by(&self, other: &Poly) -> bool {
-        self.terms.iter().all(|(m, &c)| c <= other.terms.get(m).copied().unwrap_or(0))
-            && other.terms.iter().all(|(m, &c)| c >= 0 || self.terms.contains_key(m))
+        self.constant <= other.constant
+            && self.rest.iter().all(|(m, &c)| c <= other.rest.get(m).copied().unwrap_or(0))
+            && other.rest.iter().all(|(m, &c)| c >= 0 || self.rest.contains_key(m))
     }
     /// Coefficient-wise maximum: at least both at all sizes ≥ 0.
     pub fn upper(&self, other: &Poly) -> Poly {
         let mut out = self.clone();
-        for (m, &c) in &other.terms {
-            let mine = out.terms.get(m).copied().unwrap_or(0);
+        out.constant = out.constant.max(other.constant);
+        for (m, &c) in &other.rest {
+            let mine = out.rest.get(m).copied().unwrap_or(0);
             if c > mine {
-                out.terms.insert(m.clone(), c);
+                out.rest.insert(m.clone(), c);
             }
         }
         out
     }
     fn add_term(&mut self, monomial: Monomial, coef: i128) {
+        if monomial.is_empty() {
+            self.constant = self.constant.saturating_add(coef);
+            return;
+        }
         if coef == 0 {
             return;
         }
-        let entry = self.terms.entry(monomial).or_insert(0);
+        let entry = self.rest.entry(monomial).or_insert(0);
         *entry = entry.saturating_add(coef);
         if *entry == 0 {
-            self.terms.retain(|_, c| *c != 0);
+            self.rest.retain(|_, c| *c != 0);
         }
     }
     /// Written with the symbols' names: `4*b + 8`.
     pub fn display(&self, mut name_of: impl FnMut(SymbolId) -> String) -> String {
-        if self.terms.is_empty() {
+        if self.is_zero() {
             return "0".into();
         }
         let mut parts = Vec::new();
-        for (m, &c) in self.terms.iter().rev() {
+        for (m, c) in self.terms() {
             let mut factors: Vec<String> = Vec::new();
             if c != 1 || m.is_empty() {
                 factors.push(c.to_string());
@@ -186,6 +210,7 @@ impl Poly {
             }
             parts.push(factors.join("*"));
         }
+        parts.reverse();
         parts.join(" + ")
     }
 }
@@ -200,7 +225,8 @@ impl std::ops::Add for &Poly {
     type Output = Poly;
     fn add(self, other: &Poly) -> Poly {
         let mut out = self.clone();
-        for (m, &c) in &other.terms {
+        out.constant = out.constant.saturating_add(other.constant);
+        for (m, &c) in &other.rest {
             out.add_term(m.clone(), c);
         }
         out
@@ -211,7 +237,8 @@ impl std::ops::Sub for &Poly {
     type Output = Poly;
     fn sub(self, other: &Poly) -> Poly {
         let mut out = self.clone();
-        for (m, &c) in &other.terms {
+        out.constant = out.constant.saturating_sub(other.constant);
+        for (m, &c) in &other.rest {
             out.add_term(m.clone(), c.saturating_neg());
         }
         out
@@ -223,9 +250,12 @@ impl std::ops::Mul for &Poly {
     // Exponents of a product add up.
     #[allow(clippy::suspicious_arithmetic_impl)]
     fn mul(self, other: &Poly) -> Poly {
+        if let (Some(a), Some(b)) = (self.as_constant(), other.as_constant()) {
+            return Poly::constant(a.saturating_mul(b));
+        }
         let mut out = Poly::zero();
-        for (ma, &ca) in &self.terms {
-            for (mb, &cb) in &other.terms {
+        for (ma, ca) in self.terms() {
+            for (mb, cb) in other.terms() {
                 let mut exponents: BTreeMap<SymbolId, u32> = ma.iter().copied().collect();
                 for &(s, e) in mb {
                     *exponents.entry(s).or_insert(0) += e;
@@ -315,6 +345,10 @@ mod tests {
         assert_eq!(p.degree(c), 1);
         assert_eq!(p.substitute(|s| (s == c).then_some(0)).eval(|_| 4), 24);
         assert_eq!((&p - &p), Poly::zero());
+        let q = &p + &Poly::constant(-7);
+        assert_eq!(Poly::from(BTreeMap::from(q.clone())), q);
+        assert_eq!(q.terms().count(), 1 + p.terms().count());
+        assert_eq!((&q - &q).as_constant(), Some(0));
     }
 
     #[test]

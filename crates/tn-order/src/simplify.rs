@@ -29,108 +29,132 @@ impl Simplified {
 /// How many holders of a leg are tried as hosts.
 const MAX_HOSTS: usize = 64;
 
+/// The tensors in places that never move: what a place absorbs changes its legs and the node that it is. Closed legs stay
+/// in a list until half of it is closed, so that a host of many legs takes in its neighbours in linear time.
+struct Places {
+    legs: Vec<Vec<u32>>,
+    /// How many of the legs are open.
+    open: Vec<u32>,
+    grad: Vec<bool>,
+    /// The node of the original that the place is; none once it was absorbed.
+    node: Vec<Option<u32>>,
+    /// How many places (and the result) hold a leg.
+    held: Vec<u32>,
+    holders: Vec<Vec<u32>>,
+    prefix: Vec<(u32, u32)>,
+}
+
+impl Places {
+    fn new(model: &Model) -> Self {
+        let n = model.n();
+        let mut held = model.counts();
+        for &i in &model.out {
+            held[i as usize] += 1;
+        }
+        let mut holders: Vec<Vec<u32>> = vec![Vec::new(); model.lg.len()];
+        for (k, t) in model.legs.iter().enumerate() {
+            for &i in t {
+                holders[i as usize].push(k as u32);
+            }
+        }
+        Self {
+            open: model.legs.iter().map(|t| t.len() as u32).collect(),
+            legs: model.legs.clone(),
+            grad: model.grad.clone(),
+            node: (0..n as u32).map(Some).collect(),
+            held,
+            holders,
+            prefix: Vec::new(),
+        }
+    }
+
+    /// Drops the closed legs of a place.
+    fn tidy(&mut self, k: usize) {
+        let held = &self.held;
+        if self.legs[k].len() > self.open[k] as usize {
+            self.legs[k].retain(|&i| held[i as usize] > 0);
+        }
+    }
+
+    /// Multiplies place `a`, whose legs are all on `h`, into `h`.
+    fn absorb(&mut self, a: usize, h: usize) {
+        let (Some(na), Some(nh)) = (self.node[a].take(), self.node[h]) else { return };
+        for &i in &std::mem::take(&mut self.legs[a]) {
+            let i = i as usize;
+            self.held[i] -= 1;
+            if self.held[i] == 1 {
+                // the host alone has it
+                self.held[i] = 0;
+                self.open[h] -= 1;
+                self.holders[i].clear();
+            } else {
+                self.holders[i].retain(|&x| x as usize != a);
+            }
+        }
+        if self.legs[h].len() > 2 * self.open[h] as usize {
+            self.tidy(h);
+        }
+        self.grad[h] |= self.grad[a];
+        self.node[h] = Some((self.node.len() + self.prefix.len()) as u32);
+        self.prefix.push((na, nh));
+    }
+}
+
 /// Multiplies scalars together and every tensor whose legs are a subset of another's into the smallest such host.
 pub(crate) fn simplify(model: &Model) -> Simplified {
     let n = model.n();
-    let mut legs = model.legs.clone();
-    let mut grad = model.grad.clone();
-    let mut dead = vec![false; n];
-    let mut held = model.counts();
-    for &i in &model.out {
-        held[i as usize] += 1;
-    }
-    let mut holders: Vec<Vec<u32>> = vec![Vec::new(); model.lg.len()];
-    for (k, t) in legs.iter().enumerate() {
-        for &i in t {
-            holders[i as usize].push(k as u32);
-        }
-    }
-    let mut prefix = Vec::new();
-    let mut scalar: Option<u32> = None;
+    let mut p = Places::new(model);
+    let mut scalar: Option<usize> = None;
     let mut order: Vec<u32> = (0..n as u32).collect();
-    order.sort_by_key(|&k| (legs[k as usize].len(), k));
+    order.sort_by_key(|&k| (p.legs[k as usize].len(), k));
     let mut queue: VecDeque<u32> = order.into();
     while let Some(a) = queue.pop_front() {
-        if dead[a as usize] {
+        let k = a as usize;
+        if p.node[k].is_none() || scalar == Some(k) {
             continue;
         }
-        let ta = &legs[a as usize];
-        let host = if ta.is_empty() {
+        p.tidy(k);
+        let ta = &p.legs[k];
+        if ta.is_empty() {
             match scalar {
-                None => {
-                    scalar = Some(a);
-                    None
-                }
-                s => s.filter(|&s| s != a),
+                None => scalar = Some(k),
+                Some(s) => p.absorb(k, s),
             }
-        } else {
-            let rare = ta.iter().copied().min_by_key(|&i| holders[i as usize].len()).unwrap_or(ta[0]);
-            holders[rare as usize]
-                .iter()
-                .copied()
-                .filter(|&h| h != a)
-                .take(MAX_HOSTS)
-                .filter(|&h| subset(ta, &legs[h as usize]))
-                .min_by_key(|&h| (legs[h as usize].len(), h))
-        };
+            continue;
+        }
+        let rare = ta.iter().copied().min_by_key(|&i| p.holders[i as usize].len()).unwrap_or(ta[0]);
+        let host = p.holders[rare as usize]
+            .iter()
+            .copied()
+            .filter(|&h| h != a)
+            .take(MAX_HOSTS)
+            .filter(|&h| subset(ta, &p.legs[h as usize]))
+            .min_by_key(|&h| (p.open[h as usize], h));
         let Some(h) = host else { continue };
-        let c = legs.len() as u32;
-        let ta = std::mem::take(&mut legs[a as usize]);
-        let mut th = std::mem::take(&mut legs[h as usize]);
-        for &i in &ta {
-            held[i as usize] -= 1;
-        }
-        if !ta.is_empty() {
-            th.retain(|&i| held[i as usize] > 1 || ta.binary_search(&i).is_err());
-        }
-        for &i in &ta {
-            holders[i as usize].retain(|&x| x != a && x != h);
-        }
-        for &i in &th {
-            // legs of the host that `a` does not have still point to the host
-            let v = &mut holders[i as usize];
-            match v.iter_mut().find(|x| **x == h) {
-                Some(x) => *x = c,
-                None => v.push(c),
-            }
-        }
-        dead[a as usize] = true;
-        dead[h as usize] = true;
-        dead.push(false);
-        grad.push(grad[a as usize] | grad[h as usize]);
-        if scalar == Some(h) {
-            scalar = Some(c);
-        }
-        legs.push(th);
-        prefix.push((a, h));
-        if scalar != Some(c) {
-            queue.push_back(c);
-        }
+        p.absorb(k, h as usize);
+        queue.push_back(h);
+    }
+    for k in 0..n {
+        p.tidy(k);
     }
     // the product of all scalars goes into the smallest tensor
     if let Some(s) = scalar {
-        let small = (0..legs.len())
-            .filter(|&k| !dead[k] && k != s as usize)
-            .min_by(|&x, &y| model.log_size(&legs[x]).total_cmp(&model.log_size(&legs[y])).then(x.cmp(&y)));
+        let small = (0..n)
+            .filter(|&k| p.node[k].is_some() && k != s)
+            .min_by(|&x, &y| model.log_size(&p.legs[x]).total_cmp(&model.log_size(&p.legs[y])).then(x.cmp(&y)));
         if let Some(t) = small {
-            let th = std::mem::take(&mut legs[t]);
-            dead[t] = true;
-            dead[s as usize] = true;
-            dead.push(false);
-            grad.push(grad[t] | grad[s as usize]);
-            legs.push(th);
-            prefix.push((s, t as u32));
+            p.absorb(s, t);
         }
     }
-    let node: Vec<u32> = (0..legs.len() as u32).filter(|&k| !dead[k as usize]).collect();
+    let left: Vec<usize> = (0..n).filter(|&k| p.node[k].is_some()).collect();
     let rest = Model {
-        legs: node.iter().map(|&k| std::mem::take(&mut legs[k as usize])).collect(),
+        legs: left.iter().map(|&k| std::mem::take(&mut p.legs[k])).collect(),
         out: model.out.clone(),
         lg: model.lg.clone(),
-        grad: node.iter().map(|&k| grad[k as usize]).collect(),
+        grad: left.iter().map(|&k| p.grad[k]).collect(),
         orig: model.orig.clone(),
     };
-    Simplified { model: rest, prefix, node }
+    Simplified { model: rest, node: left.iter().filter_map(|&k| p.node[k]).collect(), prefix: p.prefix }
 }
 
 /// Whether sorted `a` is contained in sorted `b`.

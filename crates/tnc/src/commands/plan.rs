@@ -82,6 +82,8 @@ fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
         }
     };
     beside(a, &planned, talk)?;
+    // The process ends soon: giving back the memory of a large plan piece by piece would take longer than making its report.
+    std::mem::forget(planned);
     Ok(bytes)
 }
 
