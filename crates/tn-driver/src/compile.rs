@@ -9,7 +9,7 @@ use crate::search::Searcher;
 use crate::stages::{self, Built};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::Op;
@@ -182,6 +182,16 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
     let began = Instant::now();
     let prepared = prepare(source, options)?;
     compile_prepared(prepared, options, began)
+}
+
+/// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
+/// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
+const AFTER: f64 = 2.0;
+
+fn seconds_per_leg(loaded: Duration, networks: &[Network], options: &Options) -> f64 {
+    let legs: usize = networks.iter().flat_map(|n| &n.inputs).map(Vec::len).sum();
+    let entries = stages::entries(options).len();
+    loaded.as_secs_f64() * AFTER * entries as f64 / legs.max(1) as f64
 }
 
 /// The part of [`compile`] after elaboration.

@@ -240,7 +240,7 @@ fn targets(now: &Outcome, options: &Options, ratio: f64) -> Vec<Target> {
     let inputs = (cost.log2_peak.exp2() - cost.log2_peak_inter.exp2()).max(0.0);
     let peak = inputs + cost.log2_peak_inter.exp2() * ratio;
     if peak.is_finite() && cost.log2_peak_inter > 0.0 {
-        let by = |minimize| Target { max_size: None, max_peak: Some(peak.log2()), minimize };
+        let by = |minimize| Target { max_peak: Some(peak.log2()), minimize, ..Target::default() };
         out.extend([by(None), by(Some(Minimize::Peak))]);
     }
     let size = cost.log2_max_size - 1.0;

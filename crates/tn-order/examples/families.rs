@@ -1,6 +1,6 @@
 //! Measures the planner on the families of the tests, or writes them as JSON instances.
 //!
-//! `families write DIR` · `families plan SECONDS|TRIALSt [FILTER,FILTER] [SEEDS]` · `families large SECONDS [FILTER]`
+//! `families write DIR` · `families plan SECONDS|TRIALSt [FILTER,FILTER] [SEEDS]` · the same with `large` or `small` for `plan`
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let arg = |k: usize| args.get(k).map_or("", String::as_str);
     let mut out = std::io::stdout().lock();
-    let mut nets = if arg(0) == "large" { families::large() } else { families::all() };
+    let mut nets = match arg(0) {
+        "large" => families::large(),
+        "small" => families::small(),
+        _ => families::all(),
+    };
     if arg(0) == "write" {
         nets.extend(families::large());
         for (name, net) in nets {

@@ -3,10 +3,17 @@
 //! For a set S of leaves the legs of its tensor do not depend on the order inside S, so the best tree over S is the
 //! best over all its splits in two. Sets whose tensor alone costs more than a known tree are never split:
 //! every tensor but the result is an operand, and a contraction costs at least the size of an operand.
+//!
+//! Sets are done by their number of leaves, each number in parallel. Nearly all time goes to splits that are not better, so
+//! they are ruled out by a lower bound in single precision on one small table: in a contraction a leg is on two of the
+//! three tensors, or on all three if it is a hyperedge, so the product of the roots of the three sizes (square roots for plain
+//! legs, cubic ones for hyperedges) is at most the multiply-adds, and equal to them on a plain graph.
 
 use crate::Minimize;
 use crate::objective::grad_times;
+use crate::portfolio::parallel;
 use crate::sub::Sub;
+use std::cell::Cell;
 
 /// The most leaves that a table is made for.
 pub(crate) const MAX_LEAVES: usize = 22;
@@ -23,6 +30,13 @@ pub(crate) struct Exact {
     best: Vec<Value>,
     split: Vec<u32>,
     grad: Vec<bool>,
+    /// For the bound of a split: the value of a set and the root of its size, both rounded and in units of [`Exact::unit`].
+    key: Vec<[f32; 2]>,
+    unit: f64,
+    /// The roots of the sizes in double precision; empty where the objective has no use for them.
+    root: Vec<f64>,
+    /// The least value and the least root of the sets of every number of leaves.
+    least: Vec<[f64; 2]>,
 }
 
 /// What the search proved.
@@ -32,7 +46,7 @@ pub(crate) enum Proof {
     Optimal,
     /// No tree is better than the bound given, or none satisfies the limit.
     NoBetter,
-    /// The work exceeded what was allowed.
+    /// The work exceeded what was allowed, or the time was over.
     GaveUp,
 }
 
@@ -47,7 +61,20 @@ pub(crate) struct Bounds {
     pub shift: f64,
     /// The number of splits that may be looked at.
     pub work: u64,
+    /// How many threads to use; the result does not depend on it.
+    pub threads: usize,
 }
+
+/// Sets done by one thread at a time.
+const CHUNK: usize = 64;
+/// Tables of fewer leaves are filled by one thread: starting others takes as long.
+const SERIAL: usize = 16;
+/// Rounding of the bounds in single precision.
+const SLACK: f32 = 1.0 + 1e-5;
+/// A gain of less than this part is rounding.
+const GAIN: f64 = 1.0 - 1e-12;
+/// Sets of at least this many leaves have their splits ruled out by the number of leaves on either side first.
+const CLASSES: u32 = 11;
 
 impl Exact {
     /// Finds the best tree over the leaves of `sub`: an SSA path over them, its value in units of `2^shift`,
@@ -57,6 +84,7 @@ impl Exact {
         sub: &Sub,
         kind: Minimize,
         b: Bounds,
+        over: &(dyn Fn() -> bool + Sync),
         path: &mut Vec<(u32, u32)>,
     ) -> (f64, Proof) {
         path.clear();
@@ -68,12 +96,13 @@ impl Exact {
             return (f64::INFINITY, Proof::GaveUp);
         }
         self.tables(sub, b.shift);
+        self.keys(sub, kind, b);
         let proof = match sub.w {
-            1 => self.fill::<1>(sub, kind, b),
-            2 => self.fill::<2>(sub, kind, b),
-            3 => self.fill::<3>(sub, kind, b),
-            4 => self.fill::<4>(sub, kind, b),
-            _ => self.fill::<0>(sub, kind, b),
+            1 => self.fill::<1>(sub, kind, b, over),
+            2 => self.fill::<2>(sub, kind, b, over),
+            3 => self.fill::<3>(sub, kind, b, over),
+            4 => self.fill::<4>(sub, kind, b, over),
+            _ => self.fill::<0>(sub, kind, b, over),
         };
         let full = (1usize << n) - 1;
         let value = self.best[full].0;
@@ -143,91 +172,255 @@ impl Exact {
         self.split.resize(total, 0);
     }
 
-    fn fill<const W: usize>(&mut self, sub: &Sub, kind: Minimize, b: Bounds) -> Proof {
+    /// The table of bounds; values come as sets are done.
+    fn keys(&mut self, sub: &Sub, kind: Minimize, b: Bounds) {
+        let total = self.size.len();
+        self.key.clear();
+        self.key.resize(total, [f32::INFINITY, 0.0]);
+        // the known upper bound is at 2^60, far from both ends of single precision
+        let top = if b.upper.is_finite() { b.upper.log2() - 60.0 } else { 0.0 };
+        self.unit = (-top).exp2();
+        self.root.clear();
+        self.least.clear();
+        if matches!(kind, Minimize::Size | Minimize::Peak | Minimize::Bytes) {
+            return;
+        }
+        self.root.resize(total, 0.0);
+        self.least.resize(sub.n + 1, [f64::INFINITY; 2]);
+        let mut held = vec![0u32; sub.w * 64];
+        for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
+            for (bit, h) in held.iter_mut().enumerate() {
+                *h += (row[bit / 64] >> (bit % 64) & 1) as u32;
+            }
+        }
+        let hyper: Vec<u64> = (0..sub.w)
+            .map(|k| (0..64).filter(|&i| held[64 * k + i] > 2).fold(0u64, |m, i| m | 1 << i))
+            .collect();
+        for s in 1..total {
+            let mut l = 0.0;
+            for (k, h) in hyper.iter().enumerate() {
+                let row = self.legs[s * sub.w + k];
+                let (plain, thick) = ((row & !h).count_ones(), (row & h).count_ones());
+                l += sub.weight[k] * (f64::from(plain) / 2.0 + f64::from(thick) / 3.0);
+            }
+            // smaller roots make smaller bounds, so clipping them keeps every bound true
+            self.key[s][1] = (l - (b.shift + top) / 3.0).min(41.0).exp2() as f32;
+            self.root[s] = (l - b.shift / 3.0).exp2();
+        }
+    }
+
+    /// Fills the table, sets of two leaves first.
+    fn fill<const W: usize>(
+        &mut self,
+        sub: &Sub,
+        kind: Minimize,
+        b: Bounds,
+        over: &(dyn Fn() -> bool + Sync),
+    ) -> Proof {
         let n = sub.n;
         let full = (1usize << n) - 1;
+        let mut live: Vec<u32> = (0..n).map(|k| 1 << k).collect();
         for k in 0..n {
-            self.best[1 << k] = (0.0, 0.0);
+            self.set(1 << k, (0.0, 0.0), kind);
         }
-        let mut live: Vec<u32> = Vec::new();
-        let any_grad = sub.grad.iter().any(|&g| g);
+        let threads = if n < SERIAL { 1 } else { b.threads };
         let mut work = 0u64;
-        for s in 1..=full {
-            if s & (s - 1) == 0 {
-                live.push(s as u32);
-                continue;
-            }
-            let size = self.size[s];
-            if size > b.max_size {
-                continue;
-            }
-            let operand = match kind {
-                Minimize::Peak => size,
-                _ if s == full => 0.0,
-                _ => size,
-            };
-            if operand > b.upper {
-                continue;
-            }
-            // the part that holds the lowest leaf is `a`, so every split is seen once; where few sets are alive, go
-            // over those instead of over all subsets
-            let all = 1u64 << (s.count_ones() - 1);
-            let few = (live.len() as u64) < all;
-            work += all.min(live.len() as u64 + 1);
+        for count in 2..=n as u32 {
+            let layer = self.layer(n, count, kind, b);
+            let all = 1u64 << (count - 1);
+            work += layer.len() as u64 * all.min(live.len() as u64 + 1);
             if work > b.work {
                 return Proof::GaveUp;
             }
-            let mut cur = (b.upper, f64::INFINITY);
-            let mut split = 0usize;
-            let low = s & s.wrapping_neg();
-            let rest = s ^ low;
-            let mut c = rest;
-            let mut at = 0;
-            loop {
-                if few {
-                    while at < live.len() && (live[at] as usize & !rest != 0) {
-                        at += 1;
-                    }
-                    if at == live.len() {
-                        break;
-                    }
-                    c = live[at] as usize;
-                    at += 1;
+            let found = parallel(threads, layer.len().div_ceil(CHUNK), |k| {
+                let mut done = Vec::with_capacity(CHUNK);
+                if over() {
+                    return None;
                 }
-                let a = s ^ c;
-                let (va, vb) = (self.best[a], self.best[c]);
-                let floor = match kind {
-                    Minimize::Size | Minimize::Peak => va.0.max(vb.0).max(size),
-                    _ => va.0 + vb.0 + operand,
-                };
-                if floor <= cur.0 {
-                    let value = self.join::<W>(sub, kind, &b, (s, a, c), floor, any_grad);
-                    if value < cur {
-                        cur = value;
-                        split = a;
+                for &s in &layer[k * CHUNK..layer.len().min((k + 1) * CHUNK)] {
+                    let s = s as usize;
+                    let operand = if s == full && kind != Minimize::Peak { 0.0 } else { self.size[s] };
+                    let (value, split) = self.split_of::<W>(sub, kind, b, s, operand, &live);
+                    // it will be an operand of something that costs at least its size
+                    let more = match kind {
+                        Minimize::Size | Minimize::Peak => 0.0,
+                        _ => operand,
+                    };
+                    if split != 0 && value.0 + more <= b.upper {
+                        done.push((s, value, split));
                     }
                 }
-                if !few {
-                    c = (c - 1) & rest;
-                    if c == 0 {
-                        break;
-                    }
-                }
-            }
-            if split != 0 {
-                // it will be an operand of something that costs at least its size
-                let more = match kind {
-                    Minimize::Size | Minimize::Peak => 0.0,
-                    _ => operand,
-                };
-                if cur.0 + more <= b.upper {
-                    self.best[s] = cur;
+                Some(done)
+            });
+            for chunk in found {
+                let Some(chunk) = chunk else { return Proof::GaveUp };
+                for (s, value, split) in chunk {
+                    self.set(s, value, kind);
                     self.split[s] = split as u32;
                     live.push(s as u32);
                 }
             }
         }
         if self.best[full].0.is_finite() { Proof::Optimal } else { Proof::NoBetter }
+    }
+
+    /// Enters the value of a set.
+    fn set(&mut self, s: usize, value: Value, kind: Minimize) {
+        self.best[s] = value;
+        // what two operands are read for counts at once
+        let read = if kind == Minimize::Bytes { self.size[s] } else { 0.0 };
+        self.key[s][0] = ((value.0 + read) * self.unit) as f32;
+        if let Some(least) = self.least.get_mut(s.count_ones() as usize) {
+            *least = [least[0].min(value.0), least[1].min(self.root[s])];
+        }
+    }
+
+    /// The sets of `count` leaves that may be part of a tree below the bounds.
+    fn layer(&self, n: usize, count: u32, kind: Minimize, b: Bounds) -> Vec<u32> {
+        let full = (1u64 << n) - 1;
+        let mut out = Vec::new();
+        let mut s = (1u64 << count) - 1;
+        while s <= full {
+            let size = self.size[s as usize];
+            let operand = if s == full && kind != Minimize::Peak { 0.0 } else { size };
+            if size <= b.max_size && operand <= b.upper {
+                out.push(s as u32);
+            }
+            s = next_of_count(s as usize) as u64;
+        }
+        out
+    }
+
+    /// The best split of a set and its value.
+    fn split_of<const W: usize>(
+        &self,
+        sub: &Sub,
+        kind: Minimize,
+        b: Bounds,
+        s: usize,
+        operand: f64,
+        live: &[u32],
+    ) -> (Value, usize) {
+        let any_grad = sub.grad.iter().any(|&g| g);
+        let best = Cell::new(((b.upper, f64::INFINITY), 0usize));
+        // the part that holds the lowest leaf is `a`, so every split is seen once
+        let rest = s ^ (s & s.wrapping_neg());
+        // what every split costs at least is taken off both sides of a comparison, so that single precision sees the rest
+        let base = if self.root.is_empty() { 0.0 } else { operand };
+        let cut_of = |value: f64| ((value * (1.0 + 1e-13) - base) * self.unit) as f32 * SLACK;
+        let look = |c: usize| -> f32 {
+            let (cur, _) = best.get();
+            let a = s ^ c;
+            let (va, vb) = (self.best[a], self.best[c]);
+            let floor = match kind {
+                Minimize::Size | Minimize::Peak => va.0.max(vb.0).max(self.size[s]),
+                _ => va.0 + vb.0 + operand,
+            };
+            let bound = match self.root.is_empty() {
+                true => floor,
+                false => floor.max(va.0 + vb.0 + self.root[a] * self.root[c] * self.root[s]) / GAIN,
+            };
+            if bound <= cur.0 {
+                let value = self.join::<W>(sub, kind, &b, (s, a, c), floor, any_grad);
+                if value < cur {
+                    best.set((value, a));
+                }
+            }
+            cut_of(best.get().0.0)
+        };
+        let mut cut = cut_of(b.upper);
+        let key = &self.key[..];
+        // where few sets are alive, go over those instead of over all subsets
+        if (live.len() as u64) < 1 << (s.count_ones() - 1) {
+            for &c in live {
+                let c = c as usize;
+                if c & !rest == 0 && self.best[s ^ c].0.is_finite() {
+                    look(c);
+                }
+            }
+            return best.get();
+        }
+        let count = s.count_ones();
+        let own = (base * self.unit) as f32;
+        let passes = |x: [f32; 2], y: [f32; 2], root: f32, cut: f32| {
+            let more = x[1] * y[1] * root / SLACK - own;
+            x[0] + y[0] + more.max(0.0) <= cut
+        };
+        if !self.root.is_empty() {
+            // no contraction costs less than one
+            cut = look(rest);
+            let least = operand + f64::from(count - 2) * (-b.shift).exp2();
+            let ((value, _), split) = best.get();
+            if split != 0 && value <= least / GAIN {
+                return best.get();
+            }
+        }
+        if count >= CLASSES && !self.least.is_empty() {
+            // one leaf against the others is the best split of dense networks, and makes a bound for the rest
+            let mut left = rest;
+            while left != 0 {
+                let c = left & left.wrapping_neg();
+                look(c);
+                if rest != c {
+                    cut = look(rest ^ c);
+                }
+                left ^= c;
+            }
+            let worth = |j: u32, cut: f32| {
+                let ([va, ra], [vb, rb]) = (self.least[j as usize], self.least[(count - j) as usize]);
+                (va + vb + (ra * rb * self.root[s] - base).max(0.0)) * self.unit <= f64::from(cut)
+            };
+            let all = 1u64 << (count - 1);
+            let open: u64 = (2..count - 1).filter(|&j| worth(j, cut)).map(|j| binomial(count - 1, j)).sum();
+            if 2 * open < all {
+                let spread = Spread::new(rest);
+                let root = key[s][1];
+                for j in 2..count - 1 {
+                    if !worth(j, cut) {
+                        continue;
+                    }
+                    let (mut x, end) = ((1usize << j) - 1, 1usize << (count - 1));
+                    while x < end {
+                        let c = spread.of(x);
+                        if passes(key[s ^ c], key[c], root, cut) {
+                            cut = look(c);
+                        }
+                        x = next_of_count(x);
+                    }
+                }
+                return best.get();
+            }
+        }
+        let mut c = rest;
+        match kind {
+            Minimize::Macs | Minimize::Time => {
+                let root = key[s][1];
+                while c != 0 {
+                    if passes(key[s ^ c], key[c], root, cut) {
+                        cut = look(c);
+                    }
+                    c = (c - 1) & rest;
+                }
+            }
+            Minimize::Bytes => {
+                let own = (self.size[s] * self.unit) as f32;
+                while c != 0 {
+                    if key[s ^ c][0] + key[c][0] + own <= cut {
+                        cut = look(c);
+                    }
+                    c = (c - 1) & rest;
+                }
+            }
+            Minimize::Size | Minimize::Peak => {
+                while c != 0 {
+                    if key[s ^ c][0].max(key[c][0]) <= cut {
+                        cut = look(c);
+                    }
+                    c = (c - 1) & rest;
+                }
+            }
+        }
+        best.get()
     }
 
     /// The value of the split of `s` into `a` and `c`; `floor` is what is known without the union.
@@ -269,5 +462,44 @@ impl Exact {
                 (ac.min(ca), second)
             }
         }
+    }
+}
+
+/// The next larger number of as many bits; `x` is positive.
+fn next_of_count(x: usize) -> usize {
+    let low = x & x.wrapping_neg();
+    let ripple = x + low;
+    ((ripple ^ x) >> (2 + low.trailing_zeros())) | ripple
+}
+
+/// The number of subsets of `k` of `n`.
+fn binomial(n: u32, k: u32) -> u64 {
+    (0..u64::from(k)).fold(1, |p, i| p * (u64::from(n) - i) / (i + 1))
+}
+
+/// Spreads the low bits of a number over the bits of a set, ten at a time by table.
+struct Spread {
+    low: Vec<u32>,
+    high: Vec<u32>,
+}
+
+impl Spread {
+    fn new(set: usize) -> Self {
+        let bits: Vec<u32> = (0..usize::BITS).filter(|b| set >> b & 1 == 1).collect();
+        let table = |bits: &[u32]| {
+            let mut t = vec![0u32; 1 << bits.len()];
+            for x in 1..t.len() {
+                t[x] = t[x & (x - 1)] | 1 << bits[x.trailing_zeros() as usize];
+            }
+            t
+        };
+        let half = bits.len().min(10);
+        Self { low: table(&bits[..half]), high: table(&bits[half..]) }
+    }
+
+    #[inline(always)]
+    fn of(&self, x: usize) -> usize {
+        let half = self.low.len();
+        (self.low[x & (half - 1)] | self.high[x / half]) as usize
     }
 }

@@ -129,9 +129,7 @@ impl<'a> State<'a> {
         for i in 0..self.model.lg.len() {
             let mut h = self.holders[i].clone();
             if h.len() > MAX_PARTNERS {
-                h.sort_by(|&a, &b| {
-                    self.size[a as usize].total_cmp(&self.size[b as usize]).then(a.cmp(&b))
-                });
+                h.sort_by(|&a, &b| self.size[a as usize].total_cmp(&self.size[b as usize]).then(a.cmp(&b)));
                 for w in h.windows(2) {
                     self.push(w[0], w[1], rng);
                 }

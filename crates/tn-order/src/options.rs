@@ -73,6 +73,9 @@ pub struct Options {
     pub trials: Option<u32>,
     /// A limit on wall time. With it the result depends on the machine's speed.
     pub max_time: Option<Duration>,
+    /// What the caller will do with the plan within the same limit, in seconds for every leg of an operand or result of a
+    /// step; the search ends that much earlier (but has at least some of the time). 0 where `max_time` is for the search alone.
+    pub seconds_per_leg: f64,
     /// The most elements the result of any contraction may have (inputs do not count).
     pub max_size: Option<u64>,
     /// The most that [`Cost::log2_peak`] may be (log2 of elements; inputs do count).
@@ -94,6 +97,7 @@ impl Default for Options {
             seed: 0,
             trials: None,
             max_time: None,
+            seconds_per_leg: 0.0,
             max_size: None,
             max_peak: None,
             threads: 1,

@@ -159,7 +159,7 @@ fn whole(m: &Model) -> Sub {
 }
 
 /// Runs `count` jobs on the threads and returns their results in order.
-fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = threads.clamp(1, count.max(1));
     if threads == 1 {
         return (0..count).map(job).collect();

@@ -139,9 +139,9 @@ pub(crate) fn simplify(model: &Model) -> Simplified {
     }
     // the product of all scalars goes into the smallest tensor
     if let Some(s) = scalar {
-        let small = (0..n)
-            .filter(|&k| p.node[k].is_some() && k != s)
-            .min_by(|&x, &y| model.log_size(&p.legs[x]).total_cmp(&model.log_size(&p.legs[y])).then(x.cmp(&y)));
+        let small = (0..n).filter(|&k| p.node[k].is_some() && k != s).min_by(|&x, &y| {
+            model.log_size(&p.legs[x]).total_cmp(&model.log_size(&p.legs[y])).then(x.cmp(&y))
+        });
         if let Some(t) = small {
             p.absorb(s, t);
         }

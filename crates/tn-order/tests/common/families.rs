@@ -290,7 +290,8 @@ pub fn qaoa(qubits: usize, degree: usize, depth: usize, seed: u64) -> Network {
 pub fn bayes(n: usize, parents: usize, window: usize, states: u64, seed: u64) -> Network {
     let mut b = Builder::default();
     let mut r = Draw(seed);
-    let vars: Vec<u32> = (0..n).map(|_| 2 + r.below(states as usize - 1) as u64).map(|s| b.index(s)).collect();
+    let vars: Vec<u32> =
+        (0..n).map(|_| 2 + r.below(states as usize - 1) as u64).map(|s| b.index(s)).collect();
     for k in 0..n {
         let mut t = vec![vars[k]];
         for _ in 0..r.below(parents + 1) {
@@ -607,6 +608,36 @@ pub fn all() -> Vec<(String, Network)> {
     add("hub_3000", hub(3000));
     add("ones_12x12", with_ones(lattice(&[12, 12], false, 3), 1));
     add("wide_60", lattice(&[60, 4], false, 100_000));
+    out
+}
+
+/// Networks small enough to be solved exactly, the densest first.
+pub fn small() -> Vec<(String, Network)> {
+    let mut out = Vec::new();
+    for n in [10usize, 14, 18, 20] {
+        let mut add = |name: &str, net: Network| out.push((format!("{name}_{n}"), net));
+        add("complete", complete(n, |_| 2));
+        add("complete_mixed", complete(n, |k| 2 + (k * 7 % 5) as u64));
+        add("regular3", regular(n, 3, n as u64));
+        add("regular6", regular(n, 6, n as u64));
+        add("hyper_thin", hypergraph(n, 2 * n, 4, n as u64));
+        add("hyper_thick", hypergraph(n, 3 * n, n / 2 + 2, 7 + n as u64));
+        add("clauses", clauses(n, n, 3 + n as u64));
+        add("bayes", bayes(n, 3, 6, 4, n as u64));
+        add("ring", graph(n, &(0..n).map(|k| (k, (k + 1) % n)).collect::<Vec<_>>(), |k| 2 + k as u64 % 9));
+        add("chain", chain(n, &[2, 300, 7, 41, 1000, 16, 3]));
+        add("star", star(n - 1));
+        add("scalars", Network { inputs: vec![vec![]; n], ..Network::default() });
+        add(
+            "vectors",
+            Network {
+                inputs: (0..n as u32).map(|k| vec![k]).collect(),
+                output: (0..n as u32).collect(),
+                sizes: (0..n as u64).map(|k| 2 + k % 4).collect(),
+                needs_grad: vec![],
+            },
+        );
+    }
     out
 }
 
