@@ -16,7 +16,7 @@ use tn_ir::dag::Op;
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::size::SymbolId;
-use tn_order::{Network, Outcome};
+use tn_order::{After, Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
 use tn_plan::ir::RegionPlan;
@@ -188,10 +188,11 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
 const AFTER: f64 = 2.0;
 
-fn seconds_per_leg(loaded: Duration, networks: &[Network], options: &Options) -> f64 {
+fn after_search(loaded: Duration, networks: &[Network], options: &Options) -> After {
     let legs: usize = networks.iter().flat_map(|n| &n.inputs).map(Vec::len).sum();
     let entries = stages::entries(options).len();
-    loaded.as_secs_f64() * AFTER * entries as f64 / legs.max(1) as f64
+    let seconds_per_leg = loaded.as_secs_f64() * AFTER * entries as f64 / legs.max(1) as f64;
+    After { seconds_per_leg, log2_storable: MAX_LOG2_ELEMENTS }
 }
 
 /// The part of [`compile`] after elaboration.

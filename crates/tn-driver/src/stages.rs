@@ -48,8 +48,8 @@ pub(crate) struct Target {
     pub max_peak: Option<f64>,
     /// Instead of the options' objective.
     pub minimize: Option<Minimize>,
-    /// Seconds that what follows the search takes for a leg of a step.
-    pub after: f64,
+    /// What follows the search within the same time.
+    pub after: Option<tn_order::After>,
 }
 
 impl Target {

@@ -1,19 +1,24 @@
 //! When to stop.
 
 use crate::Options;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Of the time of a search, the part that is left to its caller at most.
+const MOST_KEPT: f64 = 0.7;
+
 /// The wall clock and the stop flag of a search.
-#[derive(Clone)]
 pub(crate) struct Clock<'a> {
     start: Instant,
     end: Option<Duration>,
+    /// Nanoseconds kept for what the caller does afterwards.
+    kept: AtomicU64,
     opts: &'a Options,
 }
 
 impl<'a> Clock<'a> {
     pub fn new(opts: &'a Options) -> Self {
-        Self { start: Instant::now(), end: opts.max_time, opts }
+        Self { start: Instant::now(), end: opts.max_time, kept: AtomicU64::new(0), opts }
     }
 
     /// Keeps some seconds for what follows the search: the time is over that much earlier.
@@ -23,6 +28,19 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// Keeps some seconds for the caller, in place of what was kept for it before; some of the time stays.
+    pub fn keep(&self, seconds: f64) {
+        if let Some(end) = self.end {
+            let most = MOST_KEPT * end.as_secs_f64();
+            self.kept.store((seconds.clamp(0.0, most) * 1e9) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// When the search is over, if there is a limit.
+    fn end(&self) -> Option<Duration> {
+        self.end.map(|e| e.saturating_sub(Duration::from_nanos(self.kept.load(Ordering::Relaxed))))
+    }
+
     /// Seconds since the start.
     pub fn elapsed(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
@@ -30,12 +48,12 @@ impl<'a> Clock<'a> {
 
     /// Seconds left, if there is a limit.
     pub fn left(&self) -> Option<f64> {
-        self.end.map(|e| e.as_secs_f64() - self.elapsed())
+        self.end().map(|e| e.as_secs_f64() - self.elapsed())
     }
 
     /// Whether the time is over or the search was asked to stop.
     pub fn over(&self) -> bool {
         self.opts.progress.as_ref().is_some_and(|p| p.stopped())
-            || self.end.is_some_and(|e| self.start.elapsed() >= e)
+            || self.end().is_some_and(|e| self.start.elapsed() >= e)
     }
 }

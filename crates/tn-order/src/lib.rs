@@ -36,7 +36,7 @@ pub use cost::{Cost, evaluate};
 pub use given::{fit, is_better};
 pub use naive::naive;
 pub use network::{Network, NetworkError};
-pub use options::{Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
+pub use options::{After, Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
 pub use plan::plan;
 pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
 

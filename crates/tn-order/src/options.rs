@@ -61,6 +61,15 @@ impl Progress {
     }
 }
 
+/// How long a caller works on a plan once it is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct After {
+    /// Seconds for every leg of an operand or result of a step.
+    pub seconds_per_leg: f64,
+    /// Nothing is done with a plan whose largest result has more elements (log2).
+    pub log2_storable: f64,
+}
+
 /// Options of [`crate::plan`]. The default searches for time with a counted budget, so that its
 /// result is a pure function of network, options and seed.
 #[derive(Clone, Debug)]
@@ -73,9 +82,8 @@ pub struct Options {
     pub trials: Option<u32>,
     /// A limit on wall time. With it the result depends on the machine's speed.
     pub max_time: Option<Duration>,
-    /// What the caller will do with the plan within the same limit, in seconds for every leg of an operand or result of a
-    /// step; the search ends that much earlier (but has at least some of the time). 0 where `max_time` is for the search alone.
-    pub seconds_per_leg: f64,
+    /// What the caller will do with the plan within `max_time`; the search ends that much earlier.
+    pub after: Option<After>,
     /// The most elements the result of any contraction may have (inputs do not count).
     pub max_size: Option<u64>,
     /// The most that [`Cost::log2_peak`] may be (log2 of elements; inputs do count).
@@ -97,7 +105,7 @@ impl Default for Options {
             seed: 0,
             trials: None,
             max_time: None,
-            seconds_per_leg: 0.0,
+            after: None,
             max_size: None,
             max_peak: None,
             threads: 1,

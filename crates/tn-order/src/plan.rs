@@ -15,17 +15,6 @@ const EXACT_TENSORS: usize = 20;
 /// Splits that the exact search may look at: all those of 20 tensors.
 const EXACT_WORK: u64 = 1_800_000_000;
 
-/// Of the time left after the first tree, the part that the search leaves to its caller at most.
-const MOST_RESERVED: f64 = 0.7;
-
-/// How many legs the operands and results of all steps have together.
-fn legs(model: &Model, path: &[(u32, u32)]) -> f64 {
-    let unit = Model { lg: vec![1.0; model.lg.len()], ..model.clone() };
-    let walk = unit.walk(path, &[]);
-    let result: f64 = walk.size[model.n()..].iter().sum();
-    walk.kids.iter().map(|&(a, b)| walk.size[a as usize] + walk.size[b as usize]).sum::<f64>() + result
-}
-
 /// Searches for a contraction tree of `net`.
 ///
 /// With `max_time` unset the result is a pure function of network, options (threads apart) and seed.
@@ -53,10 +42,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     // looking at a tree of a large network takes a while, also for the last time
     let unit = search.clock.elapsed();
     search.clock.reserve(0.5 * unit);
-    if let Some(left) = search.clock.left().filter(|_| opts.seconds_per_leg > 0.0) {
-        let after = opts.seconds_per_leg * legs(&search.model, &best.path);
-        search.clock.reserve(after.min(MOST_RESERVED * left.max(0.0)));
-    }
+    search.keep_time(&best);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
     if (3..=EXACT_TENSORS).contains(&n) {

@@ -140,6 +140,21 @@ impl Search<'_> {
         Frame { kind: self.kind, limit, keep: &self.limits.keep, sliced, exchange }
     }
 
+    /// Keeps the time that the caller will need for a plan like this one.
+    pub fn keep_time(&self, best: &Candidate) {
+        let Some(after) = self.opts.after.filter(|_| self.opts.max_time.is_some()) else { return };
+        if best.max_size > after.log2_storable {
+            self.clock.keep(0.0);
+            return;
+        }
+        // legs of operands and results of all steps
+        let unit = Model { lg: vec![1.0; self.model.lg.len()], ..self.model.clone() };
+        let walk = unit.walk(&best.path, &[]);
+        let results: f64 = walk.size[unit.n()..].iter().sum();
+        let operands = walk.kids.iter().map(|&(a, b)| walk.size[a as usize] + walk.size[b as usize]);
+        self.clock.keep(after.seconds_per_leg * (operands.sum::<f64>() + results));
+    }
+
     fn report(&self, best: &Candidate) {
         if let Some(f) = self.opts.progress.as_ref().and_then(|p| p.report.as_ref()) {
             f(&Report {
@@ -218,7 +233,8 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     }
     let threads = search.opts.threads.max(1);
     let timed = search.opts.max_time.is_some();
-    let total = search.clock.left().map_or(f64::INFINITY, |l| l + search.clock.elapsed());
+    let ends = || search.clock.left().map_or(f64::INFINITY, |l| l + search.clock.elapsed());
+    let total = ends();
     let mut elite = Elite { pool: Vec::new() };
     let take = |c: Candidate, best: &mut Candidate, elite: &mut Elite| {
         if c.score.better(&best.score) {
@@ -259,6 +275,8 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     for c in rated {
         take(c, best, &mut elite);
     }
+    search.keep_time(best);
+    let mut total = ends();
     let starts: Vec<Candidate> = elite.pool.clone();
     if starts.is_empty() {
         return search.clock.over();
@@ -295,6 +313,10 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             take(c, best, &mut elite);
         }
         still = if best.score.better(&before) { 0 } else { still + 1 };
+        if still == 0 {
+            search.keep_time(best);
+            total = ends();
+        }
         jobs += count;
         round += 1;
     }
