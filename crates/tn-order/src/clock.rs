@@ -28,6 +28,11 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// Gives back seconds that were reserved.
+    pub fn release(&mut self, seconds: f64) {
+        self.end = self.end.map(|e| e + Duration::from_secs_f64(seconds.max(0.0)));
+    }
+
     /// Keeps some seconds for the caller, in place of what was kept for it before; some of the time stays.
     pub fn keep(&self, seconds: f64) {
         if let Some(end) = self.end {

@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
 use crate::objective::{Limits, figures};
-use crate::portfolio::{Candidate, Search, run};
-use crate::simplify::simplify;
+use crate::portfolio::{Candidate, Search, polish, run};
+use crate::simplify::{Simplified, simplify};
 use crate::slice::order_loops;
 use crate::sub::Sub;
 use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
@@ -14,6 +14,11 @@ use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
 const EXACT_TENSORS: usize = 20;
 /// Splits that the exact search may look at: all those of 20 tensors.
 const EXACT_WORK: u64 = 1_800_000_000;
+
+/// The part of the time that goes to the steps which the simplification fixed.
+const POLISH: f64 = 0.1;
+/// Trees with more legs in all are left as the simplification makes them.
+const MOST_LEGS: f64 = 5e6;
 
 /// Searches for a contraction tree of `net`.
 ///
@@ -52,9 +57,26 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     if !optimal && n >= 3 {
-        time_limited = run(&search, &mut best, unit);
+        time_limited = improve(&mut search, &mut best, unit);
     }
     finish(net, &search, best, optimal, time_limited)
+}
+
+/// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
+fn improve(search: &mut Search<'_>, best: &mut Candidate, unit: f64) -> bool {
+    let fixed = !search.simple.prefix.is_empty();
+    if !fixed || search.legs(best) > MOST_LEGS {
+        return run(search, best, unit);
+    }
+    if search.simple.model.n() >= 3 {
+        let share = search.clock.left().unwrap_or(0.0).max(0.0) * POLISH;
+        search.clock.reserve(share);
+        run(search, best, unit);
+        search.clock.release(share);
+    }
+    search.simple = Simplified::none(&search.model);
+    best.core = best.path.clone();
+    polish(search, best)
 }
 
 /// Tries to find and prove the optimum; replaces `best` by it.

@@ -147,12 +147,16 @@ impl Search<'_> {
             self.clock.keep(0.0);
             return;
         }
-        // legs of operands and results of all steps
+        self.clock.keep(after.seconds_per_leg * self.legs(best));
+    }
+
+    /// The legs of the operands and results of all steps.
+    pub fn legs(&self, c: &Candidate) -> f64 {
         let unit = Model { lg: vec![1.0; self.model.lg.len()], ..self.model.clone() };
-        let walk = unit.walk(&best.path, &[]);
+        let walk = unit.walk(&c.path, &[]);
         let results: f64 = walk.size[unit.n()..].iter().sum();
         let operands = walk.kids.iter().map(|&(a, b)| walk.size[a as usize] + walk.size[b as usize]);
-        self.clock.keep(after.seconds_per_leg * (operands.sum::<f64>() + results));
+        operands.sum::<f64>() + results
     }
 
     fn report(&self, best: &Candidate) {
@@ -318,6 +322,47 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             total = ends();
         }
         jobs += count;
+        round += 1;
+    }
+    search.clock.over()
+}
+
+/// Rounds of [`polish`] where the budget is counted.
+const POLISH_ROUNDS: u64 = 2;
+
+/// Anneals the best tree from cold, on a model whose first steps are no longer fixed. Returns whether the clock or the stop flag
+/// ended the search.
+pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
+    let m = &search.simple.model;
+    let threads = search.opts.threads.max(1);
+    let timed = search.opts.max_time.is_some();
+    let sub = (m.n() <= WHOLE).then(|| whole(m));
+    let mut round = 0;
+    while !search.clock.over() && (timed || round < POLISH_ROUNDS) {
+        let now = search.clock.elapsed();
+        let until = search.clock.left().map(|l| (now, now + if round == 0 { 0.5 * l } else { l.max(1e-3) }));
+        let count = if timed { threads } else { JOBS as usize };
+        let found = match &sub {
+            Some(sub) => parallel(threads, count, |k| {
+                let job = round * JOBS + k as u64;
+                let mut rng = Rng::new(search.opts.seed, (6 << 40) + job);
+                let sweeps = (200_000 / sub.n as u32).clamp(20, 2000);
+                let plan = Schedule { sweeps, beta: ([3.0, 5.0, 8.0][(job % 3) as usize], 16.0), until };
+                let frame = search.frame(best, &best.sliced, job);
+                let snap = anneal(sub, &best.core, frame, plan, &mut rng, &search.clock);
+                search.rate_core(snap.path, &snap.sliced)
+            }),
+            None => {
+                let elite = Elite { pool: vec![best.clone()] };
+                vec![windows(search, &[], &elite, best, (1 << 12) + round, until, threads)]
+            }
+        };
+        for c in found {
+            if c.score.better(&best.score) {
+                *best = c;
+                search.report(best);
+            }
+        }
         round += 1;
     }
     search.clock.over()

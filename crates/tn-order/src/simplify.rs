@@ -14,6 +14,11 @@ pub(crate) struct Simplified {
 }
 
 impl Simplified {
+    /// The network as it is.
+    pub fn none(model: &Model) -> Self {
+        Self { model: model.clone(), prefix: Vec::new(), node: (0..model.n() as u32).collect() }
+    }
+
     /// A path of the original from a path of the remaining network.
     pub fn lift(&self, path: &[(u32, u32)], n: usize) -> Vec<(u32, u32)> {
         let mut out = self.prefix.clone();
@@ -106,7 +111,12 @@ pub(crate) fn simplify(model: &Model) -> Simplified {
     let mut p = Places::new(model);
     let mut scalar: Option<usize> = None;
     let mut order: Vec<u32> = (0..n as u32).collect();
-    order.sort_by_key(|&k| (p.legs[k as usize].len(), k));
+    // of vectors on one host, the long ones first: the others then meet a smaller host
+    let size: Vec<f64> = p.legs.iter().map(|t| model.log_size(t)).collect();
+    order.sort_by(|&a, &b| {
+        let len = |k: u32| p.legs[k as usize].len();
+        len(a).cmp(&len(b)).then(size[b as usize].total_cmp(&size[a as usize])).then(a.cmp(&b))
+    });
     let mut queue: VecDeque<u32> = order.into();
     while let Some(a) = queue.pop_front() {
         let k = a as usize;
