@@ -457,3 +457,45 @@ fn dispatch<const W: usize, const UNIFORM: bool>(s: &mut Annealer<'_>, t: f32, r
 unsafe fn fast<const W: usize, const UNIFORM: bool>(s: &mut Annealer<'_>, t: f32, rng: &mut Rng) {
     s.sweep_body::<W, UNIFORM>(t, rng);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::greedy::{Taste, greedy};
+    use crate::model::Model;
+    use std::time::Instant;
+
+    /// The rate of the inner loop on one thread; the planner runs one such loop a core.
+    #[test]
+    #[ignore = "a measurement"]
+    fn nodes_per_second() {
+        for (n, degree) in [(60u32, 3u32), (200, 3), (300, 4), (1000, 3)] {
+            let net = Network {
+                inputs: (0..n)
+                    .map(|k| {
+                        (0..degree / 2 + 1)
+                            .flat_map(|d| [k + d * n, (k * 7 + 13 * d + 1) % n + d * n])
+                            .collect()
+                    })
+                    .collect(),
+                output: vec![],
+                sizes: vec![2; (n * (degree / 2 + 1)) as usize],
+                needs_grad: vec![],
+            };
+            let m = Model::new(&net);
+            let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
+            let sub = Sub::new(&leaves, &m.out, &m.lg, m.grad.clone());
+            let mut rng = Rng::new(0, 0);
+            let path = greedy(&m, Taste { temperature: 0.0, costmod: 1.0 }, &mut rng);
+            let mut s = Annealer::new(&sub, Minimize::Macs, &path, None);
+            let (begin, sweeps) = (Instant::now(), 4_000_000 / n);
+            for k in 0..sweeps {
+                s.sweep(1.0 / (1.0 + 15.0 * k as f32 / sweeps as f32), &mut rng);
+            }
+            let rate = f64::from(sweeps) * f64::from(n - 1) / begin.elapsed().as_secs_f64();
+            assert!(rate > 1e6, "{n} leaves, {} words: {rate:.3e} nodes a second", sub.w);
+            eprintln!("{n} leaves, {} words: {:.1} million nodes a second", sub.w, rate / 1e6);
+        }
+    }
+}

@@ -16,7 +16,7 @@ const EXACT_TENSORS: usize = 20;
 const EXACT_WORK: u64 = 1_800_000_000;
 
 /// The part of the time that goes to the steps which the simplification fixed.
-const POLISH: f64 = 0.1;
+const POLISH: f64 = 0.05;
 /// Trees with more legs in all are left as the simplification makes them.
 const MOST_LEGS: f64 = 5e6;
 
