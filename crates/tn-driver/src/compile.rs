@@ -9,21 +9,21 @@ use crate::search::Searcher;
 use crate::stages::{self, Built};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::Op;
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::size::SymbolId;
-use tn_order::{After, Network, Outcome};
+use tn_order::{Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
 use tn_plan::ir::RegionPlan;
 use tn_plan::verify::VerifiedPlan;
 
 /// A tensor of more elements than this is planned but never allocated: the plan stops at the trees.
-const MAX_LOG2_ELEMENTS: f64 = 58.0;
+pub(crate) const MAX_LOG2_ELEMENTS: f64 = 58.0;
 
 /// A network after elaboration, split into regions.
 #[derive(Debug)]
@@ -182,17 +182,6 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
     let began = Instant::now();
     let prepared = prepare(source, options)?;
     compile_prepared(prepared, options, began)
-}
-
-/// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
-/// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
-const AFTER: f64 = 2.0;
-
-fn after_search(loaded: Duration, networks: &[Network], options: &Options) -> After {
-    let legs: usize = networks.iter().flat_map(|n| &n.inputs).map(Vec::len).sum();
-    let entries = stages::entries(options).len();
-    let seconds_per_leg = loaded.as_secs_f64() * AFTER * entries as f64 / legs.max(1) as f64;
-    After { seconds_per_leg, log2_storable: MAX_LOG2_ELEMENTS }
 }
 
 /// The part of [`compile`] after elaboration.

@@ -2,17 +2,17 @@
 //! regions, and a window for whoever watches.
 
 use crate::cache::{Cache, Kept, Key};
-use crate::compile::Prepared;
+use crate::compile::{MAX_LOG2_ELEMENTS, Prepared};
 use crate::error::{Error, Infeasible, Limit};
 use crate::options::{Options, Seen};
-use crate::stages::Target;
+use crate::stages::{Target, entries};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tn_ir::program::NodeId;
 use tn_ir::region::Region;
-use tn_order::{Network, Outcome, Tree, evaluate, fit, is_better};
+use tn_order::{After, Network, Outcome, Tree, evaluate, fit, is_better};
 use tn_plan::cost::Machine;
 
 /// Trees for regions, by the node that a region computes.
@@ -76,6 +76,17 @@ impl Canonical {
     fn tree_into(&self, tree: &Tree) -> Tree {
         Tree { ssa_path: tree.ssa_path.clone(), sliced: self.renumbered(tree.sliced.iter().copied()) }
     }
+}
+
+/// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
+/// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
+const AFTER: f64 = 2.0;
+
+fn after_search(loaded: Duration, networks: &[Network], options: &Options) -> After {
+    let legs: usize = networks.iter().flat_map(|n| &n.inputs).map(Vec::len).sum();
+    let entries = entries(options).len();
+    let seconds_per_leg = loaded.as_secs_f64() * AFTER * entries as f64 / legs.max(1) as f64;
+    After { seconds_per_leg, log2_storable: MAX_LOG2_ELEMENTS }
 }
 
 impl Searcher {
@@ -174,12 +185,13 @@ impl Searcher {
         // Small regions are solved at once.
         let weight = |net: &Network| if net.inputs.len() < 9 { 1e-3 } else { net.inputs.len() as f64 };
         let mut rest: f64 = networks.iter().map(weight).sum();
+        let after = Some(after_search(self.began.elapsed(), networks, options));
         let mut out = Vec::with_capacity(networks.len());
         for (region, net) in prepared.regions.iter().zip(networks) {
             let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
             rest -= weight(net);
-            out.push(self.timed(region, net, options, Target::of(options), share)?);
+            out.push(self.timed(region, net, options, Target { after, ..Target::of(options) }, share)?);
         }
         Ok(out)
     }
@@ -224,6 +236,7 @@ impl Searcher {
             max_time,
             max_size,
             max_peak: target.max_peak,
+            after: target.after,
             threads: options.thread_count(),
             unsliceable,
             progress: self.progress(region, options),
