@@ -25,6 +25,14 @@ use tn_plan::verify::VerifiedPlan;
 /// A tensor of more elements than this is planned but never allocated: the plan stops at the trees.
 pub(crate) const MAX_LOG2_ELEMENTS: f64 = 58.0;
 
+/// Rounds of more slices than this would not end: the plan stops at the trees too.
+const MAX_LOG2_SLICES: f64 = 62.0;
+
+/// Whether a tree has too many slices to be run.
+pub(crate) fn endless(outcome: &Outcome) -> bool {
+    outcome.cost.log2_slices > MAX_LOG2_SLICES
+}
+
 /// A network after elaboration, split into regions.
 #[derive(Debug)]
 pub struct Prepared {
@@ -74,6 +82,11 @@ impl Compiled {
     /// A tensor of it is too large for any memory.
     pub fn plan(&self) -> Result<&VerifiedPlan, Error> {
         self.built.as_ref().map(|b| &b.plan).ok_or_else(|| {
+            if self.outcomes.iter().any(endless) {
+                return Error::Input(format!(
+                    "the plan has more than `2^{MAX_LOG2_SLICES:.0}` slices, which no machine runs through, help: allow larger results or more memory"
+                ));
+            }
             let worst = self.region_plans.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
             Error::Input(format!(
                 "the plan has a tensor of `2^{worst:.1}` elements, which no memory holds, help: give a limit with `--memory` or `--max-size`, so that indices are sliced"
@@ -232,7 +245,7 @@ fn planned(
         let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
         return Ok((o, Some(b)));
     }
-    if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
+    if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
         return Ok((outcomes, None));
     }
     let dag = stages::dag(prepared, &outcomes, options, false)?;

@@ -9,7 +9,7 @@
 //! Until something fits, the limit decides nothing but when to stop: the rounds are the same for every limit. So what an infeasible limit's
 //! error names as the smallest peak is found again when it is the limit.
 
-use crate::compile::Prepared;
+use crate::compile::{Prepared, endless};
 use crate::error::{Error, Infeasible, Limit};
 use crate::live::live_at_worst;
 use crate::options::Options;
@@ -61,7 +61,7 @@ impl Search<'_> {
     /// Schedules and allocates these trees: everything saved, then less and less.
     /// Returns the smallest peak of these trees; none if they were not even scheduled.
     fn attempt(&mut self, outcomes: &[Outcome]) -> Result<Option<u128>, Error> {
-        if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
+        if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
             return Ok(None);
         }
         let mut least = u128::MAX;

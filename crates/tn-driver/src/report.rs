@@ -13,6 +13,8 @@ use tn_plan::ir::{Entry, Plan, RegionPlan};
 const MAX_STEPS: usize = 40;
 /// Tensors that are named at the peak.
 const AT_PEAK: usize = 6;
+/// Sliced indices named of one region.
+const MAX_SLICED: usize = 40;
 /// The longest index expression that is shown whole.
 const MAX_TEXT: usize = 96;
 
@@ -93,8 +95,13 @@ fn regions(out: &mut String, regions: &[RegionPlan]) {
         out.push_str(&table.render());
     }
     for r in regions.iter().filter(|r| !r.sliced.is_empty()) {
-        let names: Vec<&str> = r.sliced.iter().map(|&i| r.index_names[i as usize].as_str()).collect();
-        let _ = writeln!(out, "  {} is sliced over {}", r.name, names.join(", "));
+        let names = r.sliced.iter().take(MAX_SLICED).map(|&i| r.index_names[i as usize].as_str());
+        let names: Vec<&str> = names.collect();
+        let more = match r.sliced.len().saturating_sub(MAX_SLICED) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let _ = writeln!(out, "  {} is sliced over {}{more}", r.name, names.join(", "));
     }
 }
 
@@ -158,9 +165,9 @@ fn shorten(text: &str) -> String {
 
 /// The report on a plan that is too large to allocate: its trees.
 pub fn trees_report(name: &str, plans: &[RegionPlan]) -> String {
-    let mut out = format!("plan of {name}: too large to allocate, the trees alone\n");
+    let mut out = format!("plan of {name}: too large to allocate or to run, the trees alone\n");
     regions(&mut out, plans);
-    out.push_str("help: `--memory` or `--max-size` slices indices until a plan fits\n");
+    out.push_str("help: `--memory` or `--max-size` slices indices until a plan fits; larger limits take fewer slices\n");
     out
 }
 

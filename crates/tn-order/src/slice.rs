@@ -26,6 +26,9 @@ fn uses(model: &Model, path: &[(u32, u32)]) -> Uses {
     u
 }
 
+/// Beyond this many slices a round takes several legs, and nothing is taken back or reordered: such a tree is hopeless, but its search must end.
+const MANY: usize = 128;
+
 /// Adds to the slices `from` greedily until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost
 /// first; they may fail the limits where no further leg helps.
 pub(crate) fn slice(
@@ -114,8 +117,12 @@ pub(crate) fn slice(
             best.map(|b| b.1).or_else(|| rated.first().map(|r| r.1))
         };
         let Some(i) = pick else { break };
-        sliced.push(i);
-        is_sliced[i as usize] = true;
+        let more = if sliced.len() < MANY { 0 } else { sliced.len() / 4 };
+        let rest = rated.iter().map(|r| r.1).filter(|&r| r != i).take(more);
+        for i in std::iter::once(i).chain(rest) {
+            sliced.push(i);
+            is_sliced[i as usize] = true;
+        }
         now = figures(model, path, &sliced, kind, limits);
     }
     prune(model, path, kind, limits, &mut sliced);
@@ -130,6 +137,9 @@ pub(crate) fn prune(
     limits: &Limits,
     sliced: &mut Vec<u32>,
 ) {
+    if sliced.len() > MANY {
+        return;
+    }
     let mut now = figures(model, path, sliced, kind, limits).score;
     let mut k = 0;
     while k < sliced.len() {
@@ -147,7 +157,7 @@ pub(crate) fn prune(
 /// Orders the slice loops so that invariant work is hoisted the most: greedily, the loop that the least work depends
 /// on goes innermost.
 pub(crate) fn order_loops(model: &Model, path: &[(u32, u32)], sliced: &mut Vec<u32>) {
-    if sliced.len() < 2 {
+    if !(2..=MANY).contains(&sliced.len()) {
         return;
     }
     let walk = model.walk(path, sliced);
