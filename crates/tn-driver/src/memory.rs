@@ -24,8 +24,10 @@ use tn_plan::ir::{Class, Plan};
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
-/// Rounds where nothing can fit, and rounds without a smaller peak after which there is no hope.
+/// Rounds without a smaller peak after which there is no hope.
 const VAIN_ROUNDS: usize = 8;
+/// Rounds where nothing can fit: what the caller holds is too much already.
+const HOPELESS_ROUNDS: usize = 3;
 /// What a round wants the peak of the intermediates to become.
 const RATIO: f64 = 0.7;
 /// The same where the trees are too large to be scheduled.
@@ -185,7 +187,7 @@ pub fn within(
     let mut open = vec![true; outcomes.len()];
     if search.smallest.as_ref().is_some_and(|(_, p)| held_bytes(p) > search.limit) {
         // What the caller holds is too much already: a few rounds, so that the error can say how little would do.
-        left = left.min(VAIN_ROUNDS);
+        left = left.min(HOPELESS_ROUNDS);
     }
     while left > 0 {
         let Some(r) = largest(&outcomes, &open) else { break };
