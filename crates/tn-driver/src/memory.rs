@@ -189,7 +189,7 @@ pub fn within(
         // What the caller holds is too much already: a few rounds, so that the error can say how little would do.
         left = left.min(HOPELESS_ROUNDS);
     }
-    while left > 0 {
+    while left > 0 && !searcher.is_over(options) {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
         let ratio = if peak.is_some() { RATIO } else { STEEP_RATIO };

@@ -78,6 +78,9 @@ impl Canonical {
     }
 }
 
+/// The part of the time left that each search has where a memory limit asks for several.
+const MEMORY_SHARE: f64 = 0.2;
+
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
 const AFTER: f64 = 2.0;
@@ -163,6 +166,12 @@ impl Searcher {
         Key::family(&format!("whole {} {limits:?} {networks:?}", self.circumstances))
     }
 
+    /// Whether the time is over, or somebody asked to stop.
+    pub fn is_over(&self, options: &Options) -> bool {
+        options.max_time.is_some_and(|t| self.began.elapsed() >= t)
+            || options.watch.as_ref().is_some_and(|w| w.is_stopped())
+    }
+
     /// Whether everything that was searched for had been kept.
     pub fn cached(&self) -> bool {
         self.hits.get() > 0 && self.misses.get() == 0
@@ -189,6 +198,8 @@ impl Searcher {
         let mut out = Vec::with_capacity(networks.len());
         for (region, net) in prepared.regions.iter().zip(networks) {
             let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
+            // A memory limit asks for more searches after these.
+            let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
             rest -= weight(net);
             out.push(self.timed(region, net, options, Target { after, ..Target::of(options) }, share)?);
@@ -196,7 +207,7 @@ impl Searcher {
         Ok(out)
     }
 
-    /// An order for one region, with all the time that is left.
+    /// An order for one region within a share of the time that is left: a search for less memory is one of many.
     ///
     /// # Errors
     /// No order within the limits of options and target.
@@ -207,7 +218,7 @@ impl Searcher {
         options: &Options,
         target: Target,
     ) -> Result<Outcome, Error> {
-        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
+        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(MEMORY_SHARE));
         self.timed(region, net, options, target, left)
     }
 
