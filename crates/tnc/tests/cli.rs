@@ -165,6 +165,8 @@ fn drawings() {
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     assert!(ok(at, &["draw", "layer.tn", "--format", "dot"]).starts_with("graph"));
     ok(at, &["draw", "layer.tn", "--tree", "-o", "tree.svg"]);
+    let (status, why) = fails(at, &["draw", "layer.tn", "-o", "picture.png"]);
+    assert!(status == 2 && why.contains(".svg") && !at.join("picture.png").exists(), "{why}");
     assert!(std::fs::read_to_string(at.join("tree.svg")).unwrap().contains("1 contractions"));
     ok(at, &["plan", "layer.tn", "-o", "p.ron"]);
     assert!(ok(at, &["draw", "p.ron"]).contains("w"));
@@ -217,4 +219,19 @@ fn gradients_are_checked() {
     let report = json(&text);
     assert!(report["worst"].as_f64().unwrap() < 1e-7, "{text}");
     assert_eq!(report["leaves"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_plan_file_keeps_to_limits_and_takes_no_late_options() {
+    let dir = folder();
+    let at = dir.path();
+    ok(at, &["plan", "layer.tn", "-o", "p.ron"]);
+    for late in [&["--set", "n=2"][..], &["--network", "other"], &["--trials", "3"], &["--wrt", "w"]] {
+        let (status, why) = fails(at, &[&["explain", "p.ron"][..], late].concat());
+        assert!(status == 2 && why.contains(late[0]), "{why}");
+    }
+    let (status, why) = fails(at, &["plan", "p.ron", "--memory", "10"]);
+    assert!(status == 3 && why.contains("smallest peak"), "{why}");
+    let (status, why) = fails(at, &["plan", "layer.tn", "--max-size", "0"]);
+    assert!(status == 2 && why.contains("at least 1"), "{why}");
 }

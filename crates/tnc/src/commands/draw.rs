@@ -14,6 +14,11 @@ pub fn run(a: &Draw, talk: Talk) -> Result<(), Error> {
     let by_name = a.output.as_ref().and_then(|p| p.extension()?.to_str().map(str::to_owned));
     let format = a.format.unwrap_or(match by_name.as_deref() {
         Some("dot" | "gv") => Drawing::Dot,
+        Some(other) if other != "svg" && a.format.is_none() => {
+            return Err(Error::Usage(format!(
+                "a drawing is no `.{other}` file, help: name it `.svg` or `.dot`, or give `--format`"
+            )));
+        }
         _ => Drawing::Svg,
     });
     if a.tree && format == Drawing::Dot {
