@@ -235,3 +235,44 @@ fn a_plan_file_keeps_to_limits_and_takes_no_late_options() {
     let (status, why) = fails(at, &["plan", "layer.tn", "--max-size", "0"]);
     assert!(status == 2 && why.contains("at least 1"), "{why}");
 }
+
+#[test]
+fn constants_that_are_not_finite_are_refused() {
+    let dir = folder();
+    let mut header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }".to_vec();
+    header.resize(117, b' ');
+    header.push(b'\n');
+    let mut npy = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    npy.extend(header);
+    for x in [1.0, f64::NAN] {
+        npy.extend(x.to_le_bytes());
+    }
+    std::fs::write(dir.path().join("c.npy"), npy).unwrap();
+    let text = "network c { dtype f64\n index i: 2\n const C[i] = npy(\"c.npy\")\n output y[i] = C[i] }";
+    std::fs::write(dir.path().join("c.tn"), text).unwrap();
+    let (status, why) = fails(dir.path(), &["check", "c.tn"]);
+    assert!(status == 1 && why.contains("NaN") && why.contains("position `1`"), "{why}");
+}
+
+#[test]
+fn runs_are_objects_instances_are_checked_and_transpositions_shown() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::write(
+        at.join("s.tn"),
+        "network s { dtype f64\n param a[]: init(ones)\n output y[] = 2.0 * a[] }",
+    )
+    .unwrap();
+    ok(at, &["init", "s.tn", "-o", "s.npz"]);
+    let ran = json(&ok(at, &["run", "s.tn", "--data", "s.npz", "--format", "json"]));
+    assert_eq!(ran["arrays"][0]["values"], serde_json::json!([2.0]));
+    std::fs::write(
+        at.join("m.json"),
+        r#"{"inputs": [["i","j"]], "output": ["j","i"], "sizes": {"i": 2, "j": 3}}"#,
+    )
+    .unwrap();
+    assert!(ok(at, &["check", "m.json"]).contains("leaves: 1"));
+    assert!(ok(at, &["plan", "m.json"]).contains("out[a,b] = t[0][b,a]"));
+    let entries = json(&ok(at, &["plan", "layer.tn", "--grad", "--format", "json"]));
+    assert_eq!(entries["entries"][2]["name"], "vjp");
+}
