@@ -1,6 +1,7 @@
 //! Arrays from files, matched to what a plan wants: names, shapes, types and values are checked, and each fault names its array.
 
 use crate::data::{DataArray, Elements};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use tn_dsl::diag::did_you_mean;
 use tn_ir::dag::ArrayRole;
@@ -8,7 +9,7 @@ use tn_ir::dtype::DType;
 use tn_ir::ids::Arena;
 use tn_ir::program::FoldAxis;
 use tn_ir::size::{Dim, Symbol, SymbolId};
-use tn_plan::ir::Plan;
+use tn_plan::ir::{OutputInfo, Plan};
 
 /// A fault of the given arrays.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -32,16 +33,23 @@ pub enum BindError {
     MissingCotangent { output: String },
     #[error("array{} {} not used by the network{}", plural(names), list(names), suggest(suggestion))]
     Extra { names: Vec<String>, suggestion: Option<String> },
-    #[error("array `{name}` is given twice")]
-    Twice { name: String },
-    #[error("array `{name}` has the shape `{found:?}` where `{expected}` is expected")]
-    Shape { name: String, found: Vec<u64>, expected: String },
+    #[error("array `{name}`{} is given a second time", of(file))]
+    Twice { name: String, file: String },
+    #[error("array `{name}`{} has the shape `{found:?}` where `{expected}` is expected", of(file))]
+    Shape { name: String, file: String, found: Vec<u64>, expected: String },
     #[error("array `{name}` makes `{symbol}` `{found}`, but `{first}` makes it `{value}`")]
     Conflict { name: String, symbol: String, found: u64, first: String, value: u64 },
-    #[error("array `{name}` has the type `{found}` where `{expected}` is expected{}", cast(*rounding))]
-    Type { name: String, found: String, expected: String, rounding: bool },
-    #[error("array `{name}` has the entry `{value}` at position `{position}`, which is not finite")]
-    NonFinite { name: String, value: String, position: usize },
+    #[error("array `{name}`{} has the type `{found}` where `{expected}` is expected{}", of(file), cast(*rounding))]
+    Type { name: String, file: String, found: String, expected: String, rounding: bool },
+    #[error(
+        "array `{name}`{} has the entry `{value}` at position `{position}`, which is not finite",
+        of(file)
+    )]
+    NonFinite { name: String, file: String, value: String, position: usize },
+}
+
+fn of(file: &str) -> String {
+    if file.is_empty() { String::new() } else { format!(" of `{file}`") }
 }
 
 fn plural(names: &[String]) -> &'static str {
@@ -71,6 +79,8 @@ pub struct Given {
     pub array: DataArray,
     /// It may be a complex array written as a real one with a last axis of 2 (re, im).
     pub pairs: bool,
+    /// The file that it came from, as the user wrote it; empty if it came from none.
+    pub file: String,
 }
 
 /// What else than leaves is wanted, and what is allowed.
@@ -142,16 +152,12 @@ impl Sizes<'_> {
         if outside == legs { legs } else { format!("{outside}, or {legs} by legs") }
     }
     /// The lengths of the legs that an array of shape `found` has, if it fits; sets the run-time sizes that it decides.
-    fn fit(
-        &mut self,
-        name: &str,
-        found: &[u64],
-        dims: &[Dim],
-        axes: &[FoldAxis],
-    ) -> Result<Vec<u64>, BindError> {
+    fn fit(&mut self, given: &Given, dims: &[Dim], axes: &[FoldAxis]) -> Result<Vec<u64>, BindError> {
+        let (name, found) = (&given.name, &given.array.shape);
         let wrong = |s: &Self| BindError::Shape {
-            name: name.into(),
-            found: found.to_vec(),
+            name: name.clone(),
+            file: given.file.clone(),
+            found: found.clone(),
             expected: s.show(dims, axes),
         };
         if found.len() == dims.len() && fits(found, dims) {
@@ -160,7 +166,7 @@ impl Sizes<'_> {
                     self.set(*s, n, name)?;
                 }
             }
-            return Ok(found.to_vec());
+            return Ok(found.clone());
         }
         if found.len() != axes.len() {
             return Err(wrong(self));
@@ -200,58 +206,66 @@ fn fits(found: &[u64], dims: &[Dim]) -> bool {
 /// conversions need `wanted.cast`.
 ///
 /// # Errors
-/// The first fault, in this order: names, then shapes, types and values array by array.
-pub fn bind(plan: &Plan, given: Vec<Given>, wanted: Wanted) -> Result<Bound, BindError> {
+/// Every fault: names first, then shapes, types and values array by array.
+pub fn bind(plan: &Plan, given: Vec<Given>, wanted: Wanted) -> Result<Bound, Vec<BindError>> {
+    let mut faults = Vec::new();
     let mut by_name: BTreeMap<String, Given> = BTreeMap::new();
     for g in given {
-        if let Some(old) = by_name.insert(g.name.clone(), g) {
-            return Err(BindError::Twice { name: old.name });
-        }
-    }
-    check_names(plan, &by_name, wanted)?;
-    let mut sizes = Sizes { symbols: &plan.symbols, known: BTreeMap::new() };
-    let mut take = |sizes: &mut Sizes, name: &str, dims: &[Dim], axes: &[FoldAxis]| match by_name.remove(name)
-    {
-        None => Ok(None),
-        Some(g) => accept(sizes, g, dims, axes, plan.dtype, wanted.cast).map(Some),
-    };
-    let mut out = Bound::default();
-    for leaf in &plan.leaves {
-        out.leaves.push(take(&mut sizes, &leaf.name, &leaf.dims, &leaf.axes)?);
-    }
-    if wanted.tangents {
-        for leaf in &plan.leaves {
-            out.tangents.push(take(&mut sizes, &format!("tan.{}", leaf.name), &leaf.dims, &leaf.axes)?);
-        }
-    }
-    if wanted.cotangents {
-        // The sign of a real number has no derivative: its cotangent decides nothing.
-        let is_sign = |name: &str| {
-            let log = name.strip_suffix(".phase").map(|stem| format!("{stem}.log"));
-            !plan.dtype.is_complex() && log.is_some_and(|log| plan.outputs.iter().any(|o| o.name == log))
-        };
-        let lone = plan.outputs.iter().filter(|o| !is_sign(&o.name)).count() == 1 && !plan.dtype.is_complex();
-        for output in &plan.outputs {
-            let array = take(&mut sizes, &format!("ct.{}", output.name), &output.dims, &output.axes)?;
-            let sign = is_sign(&output.name);
-            match array {
-                Some(a) => out.cotangents.push(a),
-                None if (lone || sign) && output.dims.is_empty() => {
-                    let value = [num_complex::Complex64::new(if sign { 0.0 } else { 1.0 }, 0.0)];
-                    out.cotangents.push(DataArray {
-                        shape: vec![],
-                        elements: Elements::from_complex(plan.dtype, &value),
-                    });
-                }
-                None => return Err(BindError::MissingCotangent { output: output.name.clone() }),
+        match by_name.entry(g.name.clone()) {
+            Entry::Occupied(_) => faults.push(BindError::Twice { name: g.name, file: g.file }),
+            Entry::Vacant(place) => {
+                place.insert(g);
             }
         }
     }
+    check_names(plan, &by_name, wanted, &mut faults);
+    let mut sizes = Sizes { symbols: &plan.symbols, known: BTreeMap::new() };
+    let mut take = |name: &str, dims: &[Dim], axes: &[FoldAxis]| {
+        let accepted = accept(&mut sizes, by_name.remove(name)?, dims, axes, plan.dtype, wanted.cast);
+        accepted.map_err(|fault| faults.push(fault)).ok()
+    };
+    let mut out = Bound::default();
+    for leaf in &plan.leaves {
+        out.leaves.push(take(&leaf.name, &leaf.dims, &leaf.axes));
+    }
+    if wanted.tangents {
+        for leaf in &plan.leaves {
+            out.tangents.push(take(&format!("tan.{}", leaf.name), &leaf.dims, &leaf.axes));
+        }
+    }
+    if wanted.cotangents {
+        let presumed = presumed_cotangents(plan);
+        for (output, presumed) in plan.outputs.iter().zip(presumed) {
+            let array = take(&format!("ct.{}", output.name), &output.dims, &output.axes);
+            // What is neither given nor presumed is among the faults.
+            out.cotangents.extend(array.or(presumed));
+        }
+    }
     out.dyn_sizes = sizes.known.into_iter().map(|(s, (n, _))| (s, n)).collect();
-    Ok(out)
+    if faults.is_empty() { Ok(out) } else { Err(faults) }
 }
 
-fn check_names(plan: &Plan, given: &BTreeMap<String, Given>, wanted: Wanted) -> Result<(), BindError> {
+/// The cotangents that need not be given: 1 for the only real output of order 0, nothing for signs beside it.
+fn presumed_cotangents(plan: &Plan) -> Vec<Option<DataArray>> {
+    // The sign of a real number has no derivative: its cotangent decides nothing.
+    let is_sign = |name: &str| {
+        let log = name.strip_suffix(".phase").map(|stem| format!("{stem}.log"));
+        !plan.dtype.is_complex() && log.is_some_and(|log| plan.outputs.iter().any(|o| o.name == log))
+    };
+    let lone = plan.outputs.iter().filter(|o| !is_sign(&o.name)).count() == 1 && !plan.dtype.is_complex();
+    let of = |o: &OutputInfo| {
+        let value = match is_sign(&o.name) {
+            true => 0.0,
+            false if lone => 1.0,
+            false => return None,
+        };
+        let elements = Elements::from_complex(plan.dtype, &[num_complex::Complex64::new(value, 0.0)]);
+        o.dims.is_empty().then_some(DataArray { shape: vec![], elements })
+    };
+    plan.outputs.iter().map(of).collect()
+}
+
+fn check_names(plan: &Plan, given: &BTreeMap<String, Given>, wanted: Wanted, faults: &mut Vec<BindError>) {
     let mut known: BTreeSet<String> = BTreeSet::new();
     let (mut params, mut inputs) = (Vec::new(), Vec::new());
     for leaf in plan.leaves.iter().filter(|l| l.role != ArrayRole::Const) {
@@ -263,20 +277,32 @@ fn check_names(plan: &Plan, given: &BTreeMap<String, Given>, wanted: Wanted) -> 
             if leaf.role == ArrayRole::Param { &mut params } else { &mut inputs }.push(leaf.name.clone());
         }
     }
+    let mut cotangents = Vec::new();
     if wanted.cotangents {
-        known.extend(plan.outputs.iter().map(|o| format!("ct.{}", o.name)));
+        for (output, presumed) in plan.outputs.iter().zip(presumed_cotangents(plan)) {
+            let name = format!("ct.{}", output.name);
+            if presumed.is_none() && !given.contains_key(&name) {
+                cotangents.push(BindError::MissingCotangent { output: output.name.clone() });
+            }
+            known.insert(name);
+        }
     }
     let extra: Vec<String> = given.keys().filter(|n| !known.contains(*n)).cloned().collect();
-    // A misspelt name is both extra and missing: the suggestion says more than the absence.
     if let Some(first) = extra.first() {
         let suggestion = did_you_mean(first, known.iter().map(String::as_str)).map(str::to_owned);
-        return Err(BindError::Extra { names: extra, suggestion });
+        // A misspelt name is both extra and missing: the suggestion says more than the absence.
+        let misspelt = |name: &String| suggestion.as_ref() == Some(name);
+        params.retain(|n| !misspelt(n));
+        inputs.retain(|n| !misspelt(n));
+        faults.push(BindError::Extra { names: extra, suggestion });
     }
-    match (params.is_empty(), inputs.is_empty()) {
-        (false, _) => Err(BindError::MissingParams { names: params }),
-        (_, false) => Err(BindError::MissingInputs { names: inputs }),
-        _ => Ok(()),
+    if !params.is_empty() {
+        faults.push(BindError::MissingParams { names: params });
     }
+    if !inputs.is_empty() {
+        faults.push(BindError::MissingInputs { names: inputs });
+    }
+    faults.extend(cotangents);
 }
 
 fn accept(
@@ -287,22 +313,25 @@ fn accept(
     dtype: DType,
     cast: bool,
 ) -> Result<DataArray, BindError> {
-    let Given { name, mut array, pairs } = given;
-    if dtype.is_complex() && pairs {
+    let mut given = given;
+    if dtype.is_complex() && given.pairs {
         // Only where the real array does not fit by itself: a real network's weights may be given to a complex one.
-        let longer = array.shape.len() == dims.len() + 1 || array.shape.len() == axes.len() + 1;
-        if let Some(complex) = array.pairs_to_complex().filter(|_| longer) {
-            array = complex;
+        let rank = given.array.shape.len();
+        let longer = rank == dims.len() + 1 || rank == axes.len() + 1;
+        if let Some(complex) = given.array.pairs_to_complex().filter(|_| longer) {
+            given.array = complex;
         }
     }
-    let shape = sizes.fit(&name, &array.shape, dims, axes)?;
-    let elements = convert(&name, array.elements, dtype, cast)?;
+    let shape = sizes.fit(&given, dims, axes)?;
+    let elements = convert(given, dtype, cast)?;
     Ok(DataArray { shape, elements })
 }
 
-fn convert(name: &str, elements: Elements, dtype: DType, cast: bool) -> Result<Elements, BindError> {
+fn convert(given: Given, dtype: DType, cast: bool) -> Result<Elements, BindError> {
+    let Given { name, file, array: DataArray { elements, .. }, .. } = given;
     let wrong = |found: String, rounding| BindError::Type {
-        name: name.into(),
+        name: name.clone(),
+        file: file.clone(),
         found,
         expected: dtype.name().into(),
         rounding,
@@ -318,7 +347,7 @@ fn convert(name: &str, elements: Elements, dtype: DType, cast: bool) -> Result<E
     if let Some(position) = values.iter().position(|c| !c.re.is_finite() || !c.im.is_finite()) {
         let value = values[position];
         let value = if value.im == 0.0 { value.re.to_string() } else { value.to_string() };
-        return Err(BindError::NonFinite { name: name.into(), value, position });
+        return Err(BindError::NonFinite { name, file, value, position });
     }
     if found == dtype {
         return Ok(elements);
@@ -330,11 +359,8 @@ fn convert(name: &str, elements: Elements, dtype: DType, cast: bool) -> Result<E
             return Err(wrong(found.name().into(), true));
         }
         if let Some(position) = back.iter().position(|c| !c.re.is_finite() || !c.im.is_finite()) {
-            return Err(BindError::NonFinite {
-                name: name.into(),
-                value: back[position].to_string(),
-                position,
-            });
+            let value = back[position].to_string();
+            return Err(BindError::NonFinite { name, file, value, position });
         }
     }
     Ok(converted)

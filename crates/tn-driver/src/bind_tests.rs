@@ -45,7 +45,12 @@ fn plan(dtype: DType) -> Plan {
 }
 
 fn given(name: &str, shape: &[u64], elements: Elements) -> Given {
-    Given { name: name.into(), array: DataArray { shape: shape.to_vec(), elements }, pairs: false }
+    Given {
+        name: name.into(),
+        array: DataArray { shape: shape.to_vec(), elements },
+        pairs: false,
+        file: String::new(),
+    }
 }
 
 fn f64s(name: &str, shape: &[u64]) -> Given {
@@ -73,7 +78,7 @@ fn faults_name_their_array() {
         (all().split_off(1), "parameter `w` is missing"),
         (all().into_iter().take(1).collect(), "inputs `x`, `v` are missing"),
         ([all(), vec![f64s("W", &[1])]].concat(), "did you mean `w`"),
-        ([all(), vec![f64s("w", &[6, 5])]].concat(), "`w` is given twice"),
+        ([all(), vec![f64s("w", &[6, 5])]].concat(), "`w` is given a second time"),
         (vec![f64s("w", &[5, 6]), f64s("x", &[7, 5]), f64s("v", &[14])], "`w` has the shape `[5, 6]`"),
         (
             vec![f64s("w", &[6, 5]), f64s("x", &[7, 5]), f64s("v", &[16])],
@@ -102,9 +107,47 @@ fn faults_name_their_array() {
         ),
     ];
     for (arrays, want) in cases {
-        let error = bind(&plan(DType::F64), arrays, Wanted::default()).unwrap_err().to_string();
-        assert!(error.contains(want), "{error}");
+        let faults = bind(&plan(DType::F64), arrays, Wanted::default()).unwrap_err();
+        let [fault] = &faults[..] else { panic!("one fault each: {faults:?}") };
+        assert!(fault.to_string().contains(want), "{fault}");
     }
+}
+
+#[test]
+fn every_fault_is_reported() {
+    let of_a_file = |given: Given| Given { file: "in.npz".into(), ..given };
+    let arrays = vec![
+        of_a_file(f64s("x", &[7, 4])),
+        of_a_file(given("v", &[14], Elements::F64(vec![f64::NAN; 14]))),
+        f64s("other", &[1]),
+        of_a_file(f64s("x", &[7, 5])),
+    ];
+    let faults = bind(&plan(DType::F64), arrays, Wanted::default()).unwrap_err();
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "`x` of `in.npz` is given a second time",
+        "`other` is not used",
+        "`w` is missing",
+        "`x` of `in.npz` has the shape",
+        "`v` of `in.npz` has the entry `NaN`",
+    ];
+    assert_eq!(texts.len(), wanted.len(), "{texts:?}");
+    for (text, want) in texts.iter().zip(wanted) {
+        assert!(text.contains(want), "{text}");
+    }
+}
+
+#[test]
+fn the_sign_beside_a_logarithm_needs_no_cotangent() {
+    let output = |name: &str| OutputInfo { name: name.into(), dims: vec![], axes: vec![] };
+    let outputs = vec![output("z.phase"), output("z.log")];
+    let real = Plan { outputs: outputs.clone(), ..plan(DType::F64) };
+    let wanted = Wanted { cotangents: true, ..Wanted::default() };
+    let bound = bind(&real, all(), wanted).unwrap();
+    let values: Vec<_> = bound.cotangents.into_iter().map(|c| c.elements).collect();
+    assert_eq!(values, [Elements::F64(vec![0.0]), Elements::F64(vec![1.0])]);
+    // A complex phase has a derivative.
+    assert!(bind(&Plan { outputs, ..plan(DType::C128) }, all(), wanted).is_err());
 }
 
 #[test]
@@ -113,8 +156,8 @@ fn rounding_must_be_asked_for() {
     assert_eq!(exact.leaves[2].as_ref().unwrap().elements.dtype(), Some(DType::F32));
     let mut fine = all();
     fine[0] = given("w", &[6, 5], Elements::F64(vec![0.1; 30]));
-    let error = bind(&plan(DType::F32), fine.clone(), Wanted::default()).unwrap_err();
-    assert!(error.to_string().contains("--cast"));
+    let faults = bind(&plan(DType::F32), fine.clone(), Wanted::default()).unwrap_err();
+    assert!(faults[0].to_string().contains("--cast"));
     assert!(bind(&plan(DType::F32), fine.clone(), Wanted { cast: true, ..Wanted::default() }).is_ok());
     fine[0] = given("w", &[6, 5], Elements::F64(vec![1e300; 30]));
     assert!(bind(&plan(DType::F32), fine, Wanted { cast: true, ..Wanted::default() }).is_err());
@@ -137,7 +180,9 @@ fn cotangents_and_tangents() {
     let bound = bind(&plan(DType::F64), all(), wanted).unwrap();
     assert_eq!(bound.cotangents[0].elements, Elements::F64(vec![1.0]));
     assert_eq!(bound.tangents, [None, None, None]);
-    assert!(matches!(bind(&plan(DType::C128), all(), wanted), Err(BindError::MissingCotangent { .. })));
+    let faults = bind(&plan(DType::C128), all(), wanted).unwrap_err();
+    assert!(matches!(faults[..], [BindError::MissingCotangent { .. }]));
     let extra = [all(), vec![f64s("ct.y", &[])]].concat();
-    assert!(matches!(bind(&plan(DType::F64), extra, Wanted::default()), Err(BindError::Extra { .. })));
+    let faults = bind(&plan(DType::F64), extra, Wanted::default()).unwrap_err();
+    assert!(matches!(faults[..], [BindError::Extra { .. }]));
 }

@@ -13,6 +13,8 @@ pub enum Error {
     Source(Box<SourceErrors>),
     /// Something else that was given is wrong: arrays, a plan file, an option's value for this network.
     Input(String),
+    /// Several such faults, at least one.
+    Inputs(Vec<String>),
     /// The command line is wrong.
     Usage(String),
     /// There is no plan within the limits.
@@ -93,7 +95,7 @@ impl Error {
     /// The exit status of the command line: 1 wrong input, 2 usage, 3 no plan within the limits, 4 input or output.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Source(_) | Error::Input(_) | Error::Internal(_) | Error::Reported => 1,
+            Error::Source(_) | Error::Input(_) | Error::Inputs(_) | Error::Internal(_) | Error::Reported => 1,
             Error::Usage(_) => 2,
             Error::Infeasible(_) => 3,
             Error::Io(_) => 4,
@@ -101,10 +103,14 @@ impl Error {
     }
     /// The text for people, with the source lines where there are any.
     pub fn render(&self, color: bool) -> String {
+        let prefix = if color { "\x1b[1;31merror\x1b[0m: " } else { "error: " };
         match self {
             Error::Source(e) => render_all(&e.diagnostics, &e.sources, color),
             Error::Reported => String::new(),
-            other => format!("{}{other}", if color { "\x1b[1;31merror\x1b[0m: " } else { "error: " }),
+            Error::Inputs(faults) => {
+                faults.iter().map(|f| format!("{prefix}{f}")).collect::<Vec<_>>().join("\n")
+            }
+            other => format!("{prefix}{other}"),
         }
     }
     /// A failed check of our own.
@@ -118,6 +124,7 @@ impl std::fmt::Display for Error {
         match self {
             Error::Source(e) => f.write_str(render_all(&e.diagnostics, &e.sources, false).trim_end()),
             Error::Input(s) | Error::Usage(s) | Error::Io(s) | Error::Internal(s) => f.write_str(s),
+            Error::Inputs(faults) => f.write_str(&faults.join("\n")),
             Error::Infeasible(i) => i.fmt(f),
             Error::Reported => Ok(()),
         }
@@ -126,9 +133,14 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<BindError> for Error {
-    fn from(e: BindError) -> Error {
-        Error::Input(e.to_string())
+impl From<Vec<BindError>> for Error {
+    fn from(faults: Vec<BindError>) -> Error {
+        const SHOWN: usize = 20;
+        let mut texts: Vec<String> = faults.iter().take(SHOWN).map(ToString::to_string).collect();
+        if faults.len() > SHOWN {
+            texts.push(format!("{} more faults of the arrays", faults.len() - SHOWN));
+        }
+        Error::Inputs(texts)
     }
 }
 

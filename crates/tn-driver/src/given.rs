@@ -25,13 +25,15 @@ pub fn read_given(specs: &[String]) -> Result<Vec<Given>, Error> {
                     )));
                 }
                 let array = read_array(path)?;
-                out.push(Given { name: name.to_owned(), array, pairs: false });
+                let file = path.display().to_string();
+                out.push(Given { name: name.to_owned(), array, pairs: false, file });
             }
             None => {
                 let path = Path::new(spec);
                 let pairs = FileKind::of(path)? == FileKind::Safetensors;
                 let arrays = read_arrays(path)?;
-                out.extend(arrays.into_iter().map(|(name, array)| Given { name, array, pairs }));
+                let given = |(name, array)| Given { name, array, pairs, file: spec.clone() };
+                out.extend(arrays.into_iter().map(given));
             }
         }
     }

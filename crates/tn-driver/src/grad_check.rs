@@ -67,7 +67,7 @@ pub fn grad_check(
 
 fn check<T: Native>(plan: &Plan, given: Vec<Given>, options: &Options) -> Result<Vec<LeafCheck>, Error> {
     let wanted = Wanted { partial: true, cast: true, ..Wanted::default() };
-    let bound = bind(plan, given, wanted).map_err(|e| Error::Input(e.to_string()))?;
+    let bound = bind(plan, given, wanted)?;
     let sizes = bound.dyn_sizes.clone();
     let size = |s: SymbolId| sizes.get(&s).copied().unwrap_or_else(|| hint(plan, s).max(1) as u64);
     let mut arrays = typed_given::<T>(bound);

@@ -74,7 +74,12 @@ fn best_run(expression: &str, sizes: &[(&str, u64)], dtype: DType, threads: usiz
             let n = shape.iter().product::<u64>();
             let values: Vec<Complex64> = (0..n).map(|i| Complex64::new((i % 7) as f64 - 3.0, 0.0)).collect();
             let elements = Elements::from_complex(dtype, &values);
-            Given { name: l.name.clone(), array: DataArray { shape, elements }, pairs: false }
+            Given {
+                name: l.name.clone(),
+                array: DataArray { shape, elements },
+                pairs: false,
+                file: String::new(),
+            }
         };
         plan.leaves.iter().map(leaf).collect()
     };

@@ -96,7 +96,7 @@ native!(Complex64, C128);
 pub fn run(plan: &Plan, given: Vec<Given>, request: &Request) -> Result<Ran, Error> {
     let wanted =
         Wanted { cotangents: request.grad, tangents: request.jvp, cast: request.cast, partial: false };
-    let bound = bind(plan, given, wanted).map_err(|e| Error::Input(e.to_string()))?;
+    let bound = bind(plan, given, wanted)?;
     match plan.dtype {
         DType::F32 => typed::<f32>(plan, bound, request),
         DType::F64 => typed::<f64>(plan, bound, request),

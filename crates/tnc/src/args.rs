@@ -396,15 +396,8 @@ pub struct Init {
 /// `tnc explain`
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A code such as `TN0007`, a `.tn` file, an instance or a plan
-    #[arg(value_name = "FILE|CODE")]
-    pub subject: String,
-    /// Which network of the file
-    #[arg(long, value_name = "NAME")]
-    pub network: Option<String>,
-    /// A parameter of the network; may be repeated
-    #[arg(long, value_name = "K=V", value_parser = values::pair)]
-    pub set: Vec<(String, String)>,
+    #[command(flatten)]
+    pub what: What,
     #[command(flatten)]
     pub search: Search,
     /// Explain the gradient too

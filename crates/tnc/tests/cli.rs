@@ -255,6 +255,39 @@ fn constants_that_are_not_finite_are_refused() {
 }
 
 #[test]
+fn a_gradient_that_is_not_a_number_fails_its_check() {
+    let dir = folder();
+    let text =
+        "network n { dtype f64\n index i: 1\n input x[i]\n let y[i] = log(x[i])\n output z[] = y[i] * y[i] }";
+    std::fs::write(dir.path().join("n.tn"), text).unwrap();
+    let mut npy =
+        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".to_vec();
+    npy.resize(127, b' ');
+    npy.push(b'\n');
+    npy.extend((-1f64).to_le_bytes());
+    std::fs::write(dir.path().join("x.npy"), npy).unwrap();
+    let out = tnc(dir.path(), &["grad-check", "n.tn", "--data", "x=x.npy"]);
+    let why = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(1) && why.contains("`NaN` is above the tolerance"), "{why}");
+}
+
+#[test]
+fn of_several_networks_the_first_is_taken_with_a_word() {
+    let dir = folder();
+    let one = |name: &str| format!("network {name} {{ index i: 2\n param x[i]\n output z[] = x[i] }}\n");
+    std::fs::write(dir.path().join("two.tn"), one("a") + &one("b")).unwrap();
+    let told = |more: &[&str]| {
+        let args = [&["plan", "two.tn", "--no-cache"], more].concat();
+        let out = tnc(dir.path(), &args);
+        assert!(out.status.success());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let warning = told(&[]);
+    assert!(warning.contains("two.tn:1:9") && warning.contains("takes another: `b`"), "{warning}");
+    assert_eq!(told(&["--network", "a"]), "");
+}
+
+#[test]
 fn runs_are_objects_instances_are_checked_and_transpositions_shown() {
     let dir = folder();
     let at = dir.path();

@@ -46,7 +46,7 @@ codes! {
     TooDeep = "TN0007", "nesting deeper than 256 levels", "((((…))))", "give inner parts a `let` of their own";
     Unclosed = "TN0008", "a bracket is not closed", "let n = len([1, 2)", "close it";
     MissingImport = "TN0009", "a file or library item that is imported does not exist", "use \"blokcs.tn\"", "check the path: file imports are relative to the importing file";
-    NoNetwork = "TN0011", "there is no network of that name, or none at all", "tnc plan shapes.tn --network lyaer", "name one of the file's networks";
+    NoNetwork = "TN0011", "there is no network of that name, none at all, or several to choose from", "tnc plan shapes.tn --network lyaer", "name one of the file's networks";
     ImportCycle = "TN0010", "files import each other in a circle", "a.tn: use \"b.tn\"    b.tn: use \"a.tn\"", "move what both need into a third file";
     UnusedDoc = "TN0012", "a `///` line that stands before nothing it could document", "let n = 3 +\n    /// three\n    4", "put it before an item or a statement, or write `//`";
     // names and compile time: TN01xx

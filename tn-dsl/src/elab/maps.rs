@@ -381,7 +381,7 @@ impl MapBody<'_> {
                 but_given(scalars.len())
             );
             let d = Diagnostic::error(Code::BadCall, span, message);
-            return Err(e.report(d.with_help(super::leaf::scalars_help(&def))));
+            return Err(e.report(d.with_help(super::scalars::scalars_help(&def))));
         }
         for (a, p) in scalars.iter().zip(&def.params) {
             match p.len {

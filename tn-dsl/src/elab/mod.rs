@@ -14,15 +14,20 @@
 //! A mistake becomes a diagnostic and the name it would have declared is poisoned, so that what depends on it stays silent and independent mistakes are
 //! all reported.
 
+mod arith;
 mod body;
 mod builtins;
 mod call;
 mod emit;
 mod eval;
+mod function;
+mod init;
 mod instance;
 mod leaf;
 mod legs;
 mod maps;
+mod rounds;
+mod scalars;
 pub mod scope;
 mod tensor;
 pub mod value;
@@ -241,7 +246,7 @@ pub(crate) struct Elab<'a> {
     /// Maps of modules already compiled: (module, name) → id.
     pub compiled: HashMap<(usize, String), MapId>,
     /// Leaves whose `he` or `xavier` waits for their first use.
-    pub pending_init: HashMap<LeafId, leaf::PendingInit>,
+    pub pending_init: HashMap<LeafId, init::PendingInit>,
     pub leaf_names: HashSet<String>,
     /// Values of global constants, by their place.
     pub consts: HashMap<Span, Value>,
@@ -356,7 +361,16 @@ impl<'a> Elab<'a> {
             },
         };
         match module.names.get(&name).map(|g| (&g.global, g)) {
-            Some((Global::Network(c), g)) => Some((c.clone(), g.doc.to_string(), c.name.span)),
+            Some((Global::Network(c), g)) => {
+                if let (None, [_, others @ ..]) = (&self.options.network, &module.networks[..])
+                    && !others.is_empty()
+                {
+                    let first = format!("the file has {} networks, and this one is taken", others.len() + 1);
+                    let d = Diagnostic::warning(Code::NoNetwork, c.name.span, first);
+                    self.report(d.with_help(format!("`--network` takes another: {}", list(others))));
+                }
+                Some((c.clone(), g.doc.to_string(), c.name.span))
+            }
             _ => {
                 let d =
                     Diagnostic::error(Code::NoNetwork, start, format!("the file has no network `{name}`"));

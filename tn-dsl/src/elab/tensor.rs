@@ -425,7 +425,7 @@ impl Elab<'_> {
         let name = self.program.maps[map.id].name.clone();
         let [arg] = args else {
             let d = Diagnostic::error(Code::BadCall, span, format!("map `{name}` takes one tensor"));
-            return Err(self.report(d.with_help(super::leaf::scalars_help(&self.program.maps[map.id]))));
+            return Err(self.report(d.with_help(super::scalars::scalars_help(&self.program.maps[map.id]))));
         };
         let complex_ok = super::maps::COMPLEX.contains(&name.as_str()) || self.is_holomorphic(&map);
         if self.program.dtype.is_complex() && !complex_ok {

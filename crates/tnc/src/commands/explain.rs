@@ -1,10 +1,9 @@
 //! `tnc explain`: the page of an error code, or why a plan is as it is.
 
 use super::{Manner, planned};
-use crate::args::{Explain, What};
+use crate::args::Explain;
 use crate::{Talk, out};
 use std::fmt::Write;
-use std::path::PathBuf;
 use tn_driver::values::show_bytes;
 use tn_driver::{Error, check, live};
 use tn_dsl::diag::{Code, did_you_mean};
@@ -13,24 +12,18 @@ use tn_plan::ir::{Plan, RegionPlan};
 
 /// Explains.
 pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
-    if let Some(code) = Code::parse(&a.subject) {
-        return out::result(code.page().as_bytes(), a.output.as_deref());
+    if let Some(path) = &a.what.file {
+        let subject = path.to_string_lossy();
+        if let Some(code) = Code::parse(&subject) {
+            return out::result(code.page().as_bytes(), a.output.as_deref());
+        }
+        if looks_like_a_code(&subject) && !path.exists() {
+            let near = did_you_mean(&subject, Code::ALL.iter().map(|c| c.id()));
+            let help = near.map(|n| format!(", help: did you mean `{n}`?")).unwrap_or_default();
+            return Err(Error::Usage(format!("there is no code `{subject}`{help}")));
+        }
     }
-    let path = PathBuf::from(&a.subject);
-    if looks_like_a_code(&a.subject) && !path.exists() {
-        let near = did_you_mean(&a.subject, Code::ALL.iter().map(|c| c.id()));
-        let help = near.map(|n| format!(", help: did you mean `{n}`?")).unwrap_or_default();
-        return Err(Error::Usage(format!("there is no code `{}`{help}", a.subject)));
-    }
-    let what = What {
-        file: Some(path),
-        einsum: None,
-        sizes: None,
-        dtype: None,
-        network: a.network.clone(),
-        set: a.set.clone(),
-    };
-    let planned = planned(&what, &a.search, |o| o.grad = a.grad, Manner::Kept, talk)?;
+    let planned = planned(&a.what, &a.search, |o| o.grad = a.grad, Manner::Kept, talk)?;
     let mut text = String::new();
     let regions: &[RegionPlan] = match &planned {
         super::Planned::Fresh(c) => {

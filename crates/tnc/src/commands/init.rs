@@ -23,6 +23,8 @@ pub fn run(a: &Init, talk: Talk) -> Result<(), Error> {
     };
     let bytes = encode(kind, &arrays).map_err(Error::Usage)?;
     write_whole(&a.output, &bytes)?;
-    talk.note(format!("wrote {} parameters to {}", arrays.len(), a.output.display()));
+    let entries: u64 = arrays.iter().map(|(_, a)| a.shape.iter().product::<u64>()).sum();
+    let count = if arrays.len() == 1 { "1 array".to_owned() } else { format!("{} arrays", arrays.len()) };
+    talk.note(format!("wrote {entries} parameters in {count} to {}", a.output.display()));
     Ok(())
 }
