@@ -1,13 +1,14 @@
 //! Exact search by dynamic programming over all subsets of the leaves, outer products included.
 //!
 //! For a set S of leaves the legs of its tensor do not depend on the order inside S, so the best tree over S is the
-//! best over all its splits in two. Sets whose tensor alone costs more than a known tree are never split:
-//! every tensor but the result is an operand, and a contraction costs at least the size of an operand.
+//! best over all its splits in two. Sets that only trees beyond a known one have are never split: every tensor but the
+//! result is made and used, and the result is made; each of these steps costs at least the size of that tensor.
 //!
 //! Sets are done by their number of leaves, each number in parallel. Nearly all time goes to splits that are not better, so
 //! they are ruled out by a lower bound in single precision on one small table: in a contraction a leg is on two of the
 //! three tensors, or on all three if it is a hyperedge, so the product of the roots of the three sizes (square roots for plain
-//! legs, cubic ones for hyperedges) is at most the multiply-adds, and equal to them on a plain graph.
+//! legs, cubic ones for hyperedges) is at most the multiply-adds, and equal to them on a plain graph. A step's traffic is bounded by the
+//! squares of the same roots. What every step costs besides (the overhead in the modelled time) is left out: all trees have as many.
 
 use crate::Minimize;
 use crate::objective::grad_times;
@@ -30,13 +31,16 @@ pub(crate) struct Exact {
     best: Vec<Value>,
     split: Vec<u32>,
     grad: Vec<bool>,
-    /// For the bound of a split: the value of a set and the root of its size, both rounded and in units of [`Exact::unit`].
+    /// For the bound of a split, rounded and in units of [`Exact::unit`]: the value of a set, and the root of its size; for the peak, what the
+    /// set holds while another is computed.
     key: Vec<[f32; 2]>,
+    /// The same for traffic: the value of a set with what it takes to read it. Empty where the roots say as much.
+    moved: Vec<f32>,
     unit: f64,
     /// The roots of the sizes in double precision; empty where the objective has no use for them.
     root: Vec<f64>,
-    /// The least value and the least root of the sets of every number of leaves.
-    least: Vec<[f64; 2]>,
+    /// The least value, root, and value with what it takes to read it of the sets of every number of leaves.
+    least: Vec<[f64; 3]>,
 }
 
 /// What the search proved.
@@ -71,8 +75,15 @@ const CHUNK: usize = 64;
 const SERIAL: usize = 16;
 /// Rounding of the bounds in single precision.
 const SLACK: f32 = 1.0 + 1e-5;
+/// The modelled time of an element of traffic, in multiply-adds, and of a step.
+const TRAFFIC: f64 = 8.0;
+const OVERHEAD_LOG2: f64 = 12.0;
+/// A bound is taken a little above the figure that must pass it.
+const SLIGHTLY: f64 = 1.0 + 1e-9;
 /// A gain of less than this part is rounding.
 const GAIN: f64 = 1.0 - 1e-12;
+/// The bar when no split can be better than the one found.
+const DONE: f32 = f32::NEG_INFINITY;
 /// Sets of at least this many leaves have their splits ruled out by the number of leaves on either side first.
 const CLASSES: u32 = 11;
 
@@ -95,17 +106,21 @@ impl Exact {
         if n > MAX_LEAVES {
             return (f64::INFINITY, Proof::GaveUp);
         }
-        self.tables(sub, b.shift);
-        self.keys(sub, kind, b);
-        let proof = match sub.w {
-            1 => self.fill::<1>(sub, kind, b, over),
-            2 => self.fill::<2>(sub, kind, b, over),
-            3 => self.fill::<3>(sub, kind, b, over),
-            4 => self.fill::<4>(sub, kind, b, over),
-            _ => self.fill::<0>(sub, kind, b, over),
+        // every tree has as many steps
+        let constant = match kind {
+            Minimize::Time => (n - 1) as f64 * (OVERHEAD_LOG2 - b.shift).exp2(),
+            _ => 0.0,
         };
+        let b = Bounds { upper: b.upper - constant, ..b };
+        self.tables(sub, b.shift);
         let full = (1usize << n) - 1;
-        let value = self.best[full].0;
+        let mut proof = self.fill_any(sub, kind, b, over);
+        let (value, second) = self.best[full];
+        if kind == Minimize::Size && proof == Proof::Optimal {
+            // the least size is known; of its trees, the one with the least multiply-adds
+            let b = Bounds { upper: second * SLIGHTLY, max_size: b.max_size.min(value * SLIGHTLY), ..b };
+            proof = self.fill_any(sub, Minimize::Macs, b, over);
+        }
         if proof != Proof::Optimal {
             return (f64::INFINITY, proof);
         }
@@ -133,7 +148,35 @@ impl Exact {
             path.push((id(a), id(s ^ a)));
             made.push((s, (n + path.len() - 1) as u32));
         }
-        (value, Proof::Optimal)
+        (value + constant, Proof::Optimal)
+    }
+
+    /// The least cost of the step that makes a set's tensor, and of one that uses it.
+    #[inline(always)]
+    fn made(&self, kind: Minimize, s: usize) -> f64 {
+        if kind == Minimize::Time { TRAFFIC * self.size[s] } else { self.size[s] }
+    }
+
+    /// What a tree costs at least besides the steps inside the set `s`: `s` and the leaves outside it are used, and the result is made.
+    fn rest(&self, kind: Minimize, s: usize, full: usize) -> f64 {
+        if s == full || matches!(kind, Minimize::Size | Minimize::Peak) {
+            return 0.0;
+        }
+        let (mut sum, mut most) = (self.size[s], self.size[s]);
+        let mut outside = full ^ s;
+        while outside != 0 {
+            let leaf = self.size[outside & outside.wrapping_neg()];
+            sum += leaf;
+            most = most.max(leaf);
+            outside &= outside - 1;
+        }
+        let result = self.size[full];
+        match kind {
+            Minimize::Time => TRAFFIC * (sum + result),
+            Minimize::Bytes => sum + result,
+            // a step uses two of them, and costs no less than the larger
+            _ => most.max(result).max(0.5 * sum),
+        }
     }
 
     /// Legs and sizes of every subset.
@@ -166,10 +209,23 @@ impl Exact {
             }
             self.size[s] = l.exp2();
         }
+    }
+
+    /// Fills the table for an objective.
+    fn fill_any(&mut self, sub: &Sub, kind: Minimize, b: Bounds, over: &(dyn Fn() -> bool + Sync)) -> Proof {
+        let total = self.size.len();
         self.best.clear();
         self.best.resize(total, (f64::INFINITY, f64::INFINITY));
         self.split.clear();
         self.split.resize(total, 0);
+        self.keys(sub, kind, b);
+        match sub.w {
+            1 => self.fill::<1>(sub, kind, b, over),
+            2 => self.fill::<2>(sub, kind, b, over),
+            3 => self.fill::<3>(sub, kind, b, over),
+            4 => self.fill::<4>(sub, kind, b, over),
+            _ => self.fill::<0>(sub, kind, b, over),
+        }
     }
 
     /// The table of bounds; values come as sets are done.
@@ -182,11 +238,16 @@ impl Exact {
         self.unit = (-top).exp2();
         self.root.clear();
         self.least.clear();
-        if matches!(kind, Minimize::Size | Minimize::Peak | Minimize::Bytes) {
+        self.moved.clear();
+        if matches!(kind, Minimize::Size | Minimize::Peak) {
+            return;
+        }
+        self.least.resize(sub.n + 1, [f64::INFINITY; 3]);
+        if kind == Minimize::Bytes {
+            self.moved.resize(total, f32::INFINITY);
             return;
         }
         self.root.resize(total, 0.0);
-        self.least.resize(sub.n + 1, [f64::INFINITY; 2]);
         let mut held = vec![0u32; sub.w * 64];
         for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
             for (bit, h) in held.iter_mut().enumerate() {
@@ -196,6 +257,9 @@ impl Exact {
         let hyper: Vec<u64> = (0..sub.w)
             .map(|k| (0..64).filter(|&i| held[64 * k + i] > 2).fold(0u64, |m, i| m | 1 << i))
             .collect();
+        if kind == Minimize::Time && hyper.iter().any(|&h| h != 0) {
+            self.moved.resize(total, f32::INFINITY);
+        }
         for s in 1..total {
             let mut l = 0.0;
             for (k, h) in hyper.iter().enumerate() {
@@ -239,14 +303,8 @@ impl Exact {
                 }
                 for &s in &layer[k * CHUNK..layer.len().min((k + 1) * CHUNK)] {
                     let s = s as usize;
-                    let operand = if s == full && kind != Minimize::Peak { 0.0 } else { self.size[s] };
-                    let (value, split) = self.split_of::<W>(sub, kind, b, s, operand, &live);
-                    // it will be an operand of something that costs at least its size
-                    let more = match kind {
-                        Minimize::Size | Minimize::Peak => 0.0,
-                        _ => operand,
-                    };
-                    if split != 0 && value.0 + more <= b.upper {
+                    let (value, split) = self.split_of::<W>(sub, kind, b, s, &live);
+                    if split != 0 && value.0 + self.rest(kind, s, full) <= b.upper {
                         done.push((s, value, split));
                     }
                 }
@@ -267,12 +325,26 @@ impl Exact {
     /// Enters the value of a set.
     fn set(&mut self, s: usize, value: Value, kind: Minimize) {
         self.best[s] = value;
-        // what two operands are read for counts at once
-        let read = if kind == Minimize::Bytes { self.size[s] } else { 0.0 };
-        self.key[s][0] = ((value.0 + read) * self.unit) as f32;
-        if let Some(least) = self.least.get_mut(s.count_ones() as usize) {
-            *least = [least[0].min(value.0), least[1].min(self.root[s])];
+        self.key[s][0] = (value.0 * self.unit) as f32;
+        let read = self.made(kind, s);
+        if let Some(moved) = self.moved.get_mut(s) {
+            *moved = ((value.0 + read) * self.unit) as f32;
         }
+        match kind {
+            Minimize::Peak => self.key[s][1] = (self.held(s) * self.unit) as f32,
+            Minimize::Size => {}
+            Minimize::Macs | Minimize::Time | Minimize::Bytes => {
+                let root = self.root.get(s).copied().unwrap_or(0.0);
+                let least = &mut self.least[s.count_ones() as usize];
+                *least = [least[0].min(value.0), least[1].min(root), least[2].min(value.0 + read)];
+            }
+        }
+    }
+
+    /// What a set's tensor takes while another is computed: leaves are there anyway.
+    #[inline(always)]
+    fn held(&self, s: usize) -> f64 {
+        if s & (s - 1) == 0 { 0.0 } else { self.size[s] }
     }
 
     /// The sets of `count` leaves that may be part of a tree below the bounds.
@@ -281,9 +353,12 @@ impl Exact {
         let mut out = Vec::new();
         let mut s = (1u64 << count) - 1;
         while s <= full {
-            let size = self.size[s as usize];
-            let operand = if s == full && kind != Minimize::Peak { 0.0 } else { size };
-            if size <= b.max_size && operand <= b.upper {
+            let set = s as usize;
+            let least = match kind {
+                Minimize::Size if s == full => 0.0,
+                _ => self.made(kind, set) + self.rest(kind, set, full as usize),
+            };
+            if self.size[set] <= b.max_size && least <= b.upper {
                 out.push(s as u32);
             }
             s = next_of_count(s as usize) as u64;
@@ -298,7 +373,6 @@ impl Exact {
         kind: Minimize,
         b: Bounds,
         s: usize,
-        operand: f64,
         live: &[u32],
     ) -> (Value, usize) {
         let any_grad = sub.grad.iter().any(|&g| g);
@@ -306,15 +380,41 @@ impl Exact {
         // the part that holds the lowest leaf is `a`, so every split is seen once
         let rest = s ^ (s & s.wrapping_neg());
         // what every split costs at least is taken off both sides of a comparison, so that single precision sees the rest
-        let base = if self.root.is_empty() { 0.0 } else { operand };
+        let made = self.made(kind, s);
+        let base = if self.root.is_empty() { 0.0 } else { made };
+        let count = s.count_ones();
+        let traffic = if kind == Minimize::Time { TRAFFIC } else { 0.0 };
+        // what the splits of a class (by the number of leaves of one part) cost at least
+        let third = (-b.shift / 3.0).exp2();
+        let class = |j: u32| {
+            let ([va, ra, ma], [vb, rb, mb]) = (self.least[j as usize], self.least[(count - j) as usize]);
+            match kind {
+                Minimize::Bytes => ma + mb + made,
+                _ => {
+                    let moved = traffic * (ra * ra + rb * rb) * third;
+                    let steps = va + vb + base + (ra * rb * self.root[s] - base).max(moved);
+                    if kind == Minimize::Time { steps.max(ma + mb + made) } else { steps }
+                }
+            }
+        };
+        let least = match (kind, self.least.is_empty()) {
+            (Minimize::Size, _) => self.size[s],
+            (_, true) => f64::NEG_INFINITY,
+            _ => {
+                let each = made + f64::from(count - 2) * (-b.shift).exp2();
+                (1..count).map(class).fold(f64::INFINITY, f64::min).max(each) / GAIN
+            }
+        };
         let cut_of = |value: f64| ((value * (1.0 + 1e-13) - base) * self.unit) as f32 * SLACK;
         let look = |c: usize| -> f32 {
             let (cur, _) = best.get();
             let a = s ^ c;
             let (va, vb) = (self.best[a], self.best[c]);
             let floor = match kind {
-                Minimize::Size | Minimize::Peak => va.0.max(vb.0).max(self.size[s]),
-                _ => va.0 + vb.0 + operand,
+                Minimize::Size => va.0.max(vb.0).max(self.size[s]),
+                Minimize::Peak => va.0.max(vb.0).max(self.held(a) + self.held(c) + self.size[s]),
+                Minimize::Time => va.0 + vb.0 + made + TRAFFIC * (self.size[a] + self.size[c]),
+                _ => va.0 + vb.0 + made,
             };
             let bound = match self.root.is_empty() {
                 true => floor,
@@ -326,7 +426,9 @@ impl Exact {
                     best.set((value, a));
                 }
             }
-            cut_of(best.get().0.0)
+            let ((value, _), split) = best.get();
+            // nothing is below the least
+            if split != 0 && value <= least { DONE } else { cut_of(value) }
         };
         let mut cut = cut_of(b.upper);
         let key = &self.key[..];
@@ -340,22 +442,20 @@ impl Exact {
             }
             return best.get();
         }
-        let count = s.count_ones();
         let own = (base * self.unit) as f32;
+        let square = (traffic * third * self.unit.cbrt()) as f32 / SLACK;
         let passes = |x: [f32; 2], y: [f32; 2], root: f32, cut: f32| {
             let more = x[1] * y[1] * root / SLACK - own;
-            x[0] + y[0] + more.max(0.0) <= cut
+            let moved = square * (x[1] * x[1] + y[1] * y[1]);
+            x[0] + y[0] + more.max(moved) <= cut
         };
         if !self.root.is_empty() {
-            // no contraction costs less than one
             cut = look(rest);
-            let least = operand + f64::from(count - 2) * (-b.shift).exp2();
-            let ((value, _), split) = best.get();
-            if split != 0 && value <= least / GAIN {
+            if cut == DONE {
                 return best.get();
             }
         }
-        if count >= CLASSES && !self.least.is_empty() {
+        if count >= CLASSES && !self.root.is_empty() {
             // one leaf against the others is the best split of dense networks, and makes a bound for the rest
             let mut left = rest;
             while left != 0 {
@@ -364,12 +464,12 @@ impl Exact {
                 if rest != c {
                     cut = look(rest ^ c);
                 }
+                if cut == DONE {
+                    return best.get();
+                }
                 left ^= c;
             }
-            let worth = |j: u32, cut: f32| {
-                let ([va, ra], [vb, rb]) = (self.least[j as usize], self.least[(count - j) as usize]);
-                (va + vb + (ra * rb * self.root[s] - base).max(0.0)) * self.unit <= f64::from(cut)
-            };
+            let worth = |j: u32, cut: f32| (class(j) - base) * self.unit <= f64::from(cut);
             let all = 1u64 << (count - 1);
             let open: u64 = (2..count - 1).filter(|&j| worth(j, cut)).map(|j| binomial(count - 1, j)).sum();
             if 2 * open < all {
@@ -384,6 +484,9 @@ impl Exact {
                         let c = spread.of(x);
                         if passes(key[s ^ c], key[c], root, cut) {
                             cut = look(c);
+                            if cut == DONE {
+                                return best.get();
+                            }
                         }
                         x = next_of_count(x);
                     }
@@ -392,32 +495,42 @@ impl Exact {
             }
         }
         let mut c = rest;
-        match kind {
-            Minimize::Macs | Minimize::Time => {
-                let root = key[s][1];
+        let root = key[s][1];
+        let size = (self.size[s] * self.unit) as f32;
+        // every filter rules out splits that cannot be better; what passes is looked at
+        macro_rules! scan {
+            ($pass:expr) => {
                 while c != 0 {
-                    if passes(key[s ^ c], key[c], root, cut) {
+                    if $pass(s ^ c, c, cut) {
                         cut = look(c);
+                        if cut == DONE {
+                            break;
+                        }
                     }
                     c = (c - 1) & rest;
                 }
+            };
+        }
+        match kind {
+            Minimize::Macs | Minimize::Time if self.moved.is_empty() => {
+                scan!(|a: usize, c: usize, cut| passes(key[a], key[c], root, cut));
+            }
+            Minimize::Macs | Minimize::Time => {
+                let moved = &self.moved[..];
+                scan!(
+                    |a: usize, c: usize, cut| moved[a] + moved[c] <= cut && passes(key[a], key[c], root, cut)
+                );
             }
             Minimize::Bytes => {
-                let own = (self.size[s] * self.unit) as f32;
-                while c != 0 {
-                    if key[s ^ c][0] + key[c][0] + own <= cut {
-                        cut = look(c);
-                    }
-                    c = (c - 1) & rest;
-                }
+                let moved = &self.moved[..];
+                scan!(|a: usize, c: usize, cut| moved[a] + moved[c] + size <= cut);
             }
-            Minimize::Size | Minimize::Peak => {
-                while c != 0 {
-                    if key[s ^ c][0].max(key[c][0]) <= cut {
-                        cut = look(c);
-                    }
-                    c = (c - 1) & rest;
-                }
+            Minimize::Size => scan!(|a: usize, c: usize, cut| key[a][0].max(key[c][0]) <= cut),
+            Minimize::Peak => {
+                scan!(|a: usize, c: usize, cut| {
+                    let (x, y) = (key[a], key[c]);
+                    x[0].max(y[0]).max(x[1] + y[1] + size) <= cut
+                });
             }
         }
         best.get()
@@ -449,13 +562,13 @@ impl Exact {
             Minimize::Macs => (va.0 + vb.0 + macs, va.1.max(vb.1).max(size)),
             Minimize::Bytes => (va.0 + vb.0 + traffic, second),
             Minimize::Time => {
-                let overhead = (12.0 - b.shift).exp2() * times;
-                (va.0 + vb.0 + macs.max(8.0 * traffic) + overhead, second)
+                // the overhead of a step without gradients is left out
+                let overhead = (OVERHEAD_LOG2 - b.shift).exp2() * (times - 1.0);
+                (va.0 + vb.0 + macs.max(TRAFFIC * traffic) + overhead, second)
             }
             Minimize::Size => (floor, second),
             Minimize::Peak => {
-                let held = |x: usize| if x & (x - 1) == 0 { 0.0 } else { self.size[x] };
-                let (sa, sc) = (held(a), held(c));
+                let (sa, sc) = (self.held(a), self.held(c));
                 let end = sa + sc + size;
                 let ac = va.0.max(sa + vb.0).max(end);
                 let ca = vb.0.max(sc + va.0).max(end);

@@ -1,6 +1,7 @@
 //! The entry of the search: exact where that is affordable, else the portfolio.
 
 use crate::clock::Clock;
+use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
 use crate::objective::{Limits, figures};
@@ -85,7 +86,7 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
     let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
     let sub = Sub::new(&leaves, &m.out, &m.lg, m.grad.clone());
     let value = match search.kind {
-        Minimize::Peak => f64::INFINITY,
+        Minimize::Peak => peaks(&m.walk(&best.path, &[]), m.n(), &LogSum::new(), None).0,
         _ => best.score.value,
     };
     let shift = if value.is_finite() { (value - 900.0).max(0.0) } else { 0.0 };
