@@ -5,6 +5,7 @@ use crate::diag::{Code, Diagnostic, did_you_mean, nearest};
 use crate::parse::parse;
 use crate::source::{MAX_SOURCE_BYTES, SourceMap};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tn_ir::span::{SourceId, Span};
@@ -97,7 +98,7 @@ pub struct Loaded {
 
 /// Loads a file and what it imports.
 pub fn load_path(path: &Path) -> Result<Loaded, LoadError> {
-    let bytes = std::fs::read(path).map_err(|e| LoadError::Io(path.to_path_buf(), e))?;
+    let bytes = read(path).map_err(|e| LoadError::Io(path.to_path_buf(), e))?;
     let mut loader = Loader::default();
     loader.out.folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     loader.file(path.to_path_buf(), bytes, None);
@@ -117,6 +118,8 @@ struct Loader {
     known: HashMap<String, usize>,
     /// Files being read, innermost last.
     open: Vec<PathBuf>,
+    /// Where each module defines or imports its names.
+    places: HashMap<(usize, String), Span>,
 }
 
 impl Loader {
@@ -190,22 +193,26 @@ impl Loader {
                 self.out.modules[module].networks.push(name.name.clone());
             }
             let doc = item.doc.join("\n").trim().into();
-            self.declare(module, &name.name, GlobalRef { global, module, span: name.span, doc });
+            self.declare(module, &name.name, GlobalRef { global, module, span: name.span, doc }, name.span);
         }
     }
 
-    fn declare(&mut self, module: usize, name: &str, item: GlobalRef) {
+    /// Makes an item known by a name; `at` is where the user's file defines or imports it.
+    fn declare(&mut self, module: usize, name: &str, item: GlobalRef, at: Span) {
         if let Some(old) = self.out.modules[module].names.get(name) {
             if old.span == item.span {
                 return;
             }
-            let d = Diagnostic::error(Code::DuplicateName, item.span, format!("`{name}` is defined twice"));
-            let d =
-                d.with_related(old.span, "first here").with_help("rename one of them, or import with `as`");
+            let imported = at != item.span;
+            let what = if imported { "imported, but it is defined already" } else { "defined twice" };
+            let d = Diagnostic::error(Code::DuplicateName, at, format!("`{name}` is {what}"));
+            let first = self.places.get(&(module, name.to_string())).copied().unwrap_or(old.span);
+            let d = d.with_related(first, "first here").with_help("rename one of them, or import with `as`");
             self.out.diagnostics.push(d);
             return;
         }
         self.out.modules[module].names.insert(name.to_string(), item);
+        self.places.insert((module, name.to_string()), at);
     }
 
     fn imports(&mut self, module: usize, file: &File, folder: &Path) {
@@ -215,12 +222,7 @@ impl Loader {
                 Use::Path { prefix, names } => {
                     let path = prefix.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join("::");
                     for (name, rename) in names {
-                        self.library_item(
-                            module,
-                            &path,
-                            name,
-                            rename.as_ref().map_or(&name.name, |r| &r.name),
-                        );
+                        self.library_item(module, &path, name, rename.as_ref().unwrap_or(name));
                     }
                 }
                 Use::File { path, span } => self.file_import(module, folder, path, *span),
@@ -228,7 +230,14 @@ impl Loader {
         }
     }
 
-    fn library_item(&mut self, module: usize, path: &str, name: &crate::ast::Ident, alias: &str) {
+    fn library_item(
+        &mut self,
+        module: usize,
+        path: &str,
+        name: &crate::ast::Ident,
+        alias: &crate::ast::Ident,
+    ) {
+        let (alias, at) = (alias.name.as_str(), alias.span);
         let mut homes: Vec<&str> = if path == "std" { STD_ROOTS.to_vec() } else { vec![path] };
         homes.retain(|h| STD.iter().any(|(n, _)| n == h));
         if homes.is_empty() {
@@ -250,7 +259,7 @@ impl Loader {
             let own = self.out.modules[lib].names.iter().filter(|(_, g)| g.module == lib);
             if let Some((_, item)) = own.clone().find(|(n, _)| **n == name.name) {
                 let item = item.clone();
-                self.declare(module, alias, GlobalRef { span: item.span, ..item });
+                self.declare(module, alias, item, at);
                 return;
             }
             // what is documented is meant for users; the rest are the library's own helpers
@@ -303,7 +312,7 @@ impl Loader {
         let id = key.to_string_lossy().into_owned();
         let other = match self.known.get(&id) {
             Some(&m) => m,
-            None => match std::fs::read(&full) {
+            None => match read(&full) {
                 Ok(bytes) => {
                     let m = self.file(full, bytes, Some(span));
                     self.known.insert(id, m);
@@ -326,9 +335,16 @@ impl Loader {
             .collect();
         items.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, item) in items {
-            self.declare(module, &name, item);
+            self.declare(module, &name, item, span);
         }
     }
+}
+
+/// The bytes of a file, as far as one of too many is known for it: it may have no end.
+pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn canonical(path: &Path) -> PathBuf {

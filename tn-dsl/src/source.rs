@@ -43,6 +43,10 @@ impl SourceMap {
     pub fn get(&self, id: SourceId) -> Option<&Source> {
         self.sources.get(id.0 as usize)
     }
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
     /// All texts in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter()

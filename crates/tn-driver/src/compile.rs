@@ -149,7 +149,7 @@ fn below(program: &Program, flags: &[bool]) -> Vec<bool> {
 pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
     let loaded = stages::load(source, options)?;
     let needs_grad = needs_grad(&loaded.program, options)?;
-    let program = stages::normalise(&loaded.program)?;
+    let program = stages::normalise(&loaded.program, &loaded.sources)?;
     let regions = tn_ir::regions::regions(&program);
     Ok(Prepared {
         source_program: loaded.program,

@@ -7,8 +7,8 @@ use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use num_complex::Complex64;
 use std::path::{Path, PathBuf};
-use tn_dsl::diag::Diagnostic;
-use tn_dsl::elab::{einsum, instance_json};
+use tn_dsl::diag::{Code, Diagnostic};
+use tn_dsl::elab::{MAX_CONST, einsum, instance_json};
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
@@ -198,12 +198,16 @@ pub(crate) fn read_constant(path: &Path, name: Option<&str>) -> Result<(Vec<u64>
 }
 
 /// The program with selections pushed to the factors and large sums distributed.
-pub(crate) fn normalise(program: &Program) -> Result<Program, Error> {
-    tn_ir::normalise::normalise(program).map_err(|e| Error::Input(e.to_string()))
+pub(crate) fn normalise(program: &Program, sources: &SourceMap) -> Result<Program, Error> {
+    tn_ir::normalise::normalise(program).map_err(|e| {
+        if sources.is_empty() {
+            return Error::Input(e.to_string());
+        }
+        let d = Diagnostic::error(Code::TooManyItems, e.span(), e.to_string());
+        let help = "a sum whose value has too many entries is multiplied out; give a smaller part its own `let materialize`";
+        source_errors(sources.clone(), vec![d.with_help(help)])
+    })
 }
-
-/// Constants of more entries than this are refused: they are kept as dense arrays.
-const MAX_CONST: u64 = 1 << 28;
 
 /// The leaves of a program as plans record them.
 ///

@@ -8,6 +8,7 @@ use crate::definitions::{Definitions, MAX_FACTORS};
 use crate::ids::Arena;
 use crate::program::*;
 use crate::size::Size;
+use crate::span::Span;
 use num_complex::Complex64;
 use std::collections::HashMap;
 
@@ -25,11 +26,15 @@ pub enum TooLong {
         node: NodeId,
         /// How many terms it would have.
         terms: usize,
+        /// Where it is written.
+        span: Span,
     },
     /// Definitions that are seen through make products that are too long.
     Factors {
         /// The name of the largest.
         name: String,
+        /// Where it is written.
+        span: Span,
     },
 }
 
@@ -39,13 +44,22 @@ impl std::fmt::Display for TooLong {
             TooLong::Terms { terms, .. } => {
                 write!(f, "a product of sums that cannot be stored would have {terms} terms")
             }
-            TooLong::Factors { name } => {
+            TooLong::Factors { name, .. } => {
                 write!(f, "the product `{name}` would have more than {MAX_FACTORS} factors")
             }
         }
     }
 }
 impl std::error::Error for TooLong {}
+
+impl TooLong {
+    /// Where the product is written.
+    pub fn span(&self) -> Span {
+        match self {
+            TooLong::Terms { span, .. } | TooLong::Factors { span, .. } => *span,
+        }
+    }
+}
 
 /// The program with selections pushed to the factors and large sums distributed. Outputs, leaves and indices keep their ids.
 pub fn normalise(source: &Program) -> Result<Program, TooLong> {
@@ -62,7 +76,8 @@ pub fn normalise(source: &Program) -> Result<Program, TooLong> {
     let outputs = source.outputs.iter().map(|o| Output { node: pass.moved[o.node.0 as usize], ..o.clone() });
     pass.out.outputs = outputs.collect();
     if let Some(node) = Definitions::of(&pass.out).excess() {
-        return Err(TooLong::Factors { name: pass.out.nodes[node].name.clone() });
+        let NodeData { name, span, .. } = &pass.out.nodes[node];
+        return Err(TooLong::Factors { name: name.clone(), span: *span });
     }
     Ok(pass.out)
 }
@@ -150,7 +165,7 @@ impl Pass {
             };
             let count = products.len() * choices.len();
             if count > MAX_DISTRIBUTED_TERMS {
-                return Err(TooLong::Terms { node: id, terms: count });
+                return Err(TooLong::Terms { node: id, terms: count, span: data.span });
             }
             products = products
                 .iter()

@@ -78,6 +78,14 @@ impl ScalarBuilder {
     pub fn new() -> Self {
         Self::default()
     }
+    /// The number of operations so far.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
     /// A real constant.
     pub fn real(&mut self, value: f64) -> Ref {
         self.push(ScalarOp::Const((value + 0.0).to_bits(), 0))

@@ -1,5 +1,6 @@
 //! Infix operations on compile-time values.
 
+use super::builtins::text_items;
 use super::value::{Value, poly_of};
 use super::{Elab, Failed, Res};
 use crate::ast::*;
@@ -20,8 +21,9 @@ impl Elab<'_> {
         if matches!(op, Eq | Ne) {
             let same = match (&l, &r) {
                 (Value::Bool(a), Value::Bool(b)) => Some(a == b),
-                (Value::Str(a), Value::Str(b)) => Some(a == b),
-                (Value::List(_), Value::List(_)) => Some(self.same(&l, &r, span)?),
+                (Value::Str(_), Value::Str(_)) | (Value::List(_), Value::List(_)) => {
+                    Some(self.same(&l, &r, span)?)
+                }
                 (Value::Map(a), Value::Map(b)) => Some(a == b),
                 _ => l.as_complex().zip(r.as_complex()).map(|(a, b)| a == b),
             };
@@ -82,7 +84,10 @@ impl Elab<'_> {
         }
         Ok(match (l, r) {
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => {
+                self.spend(text_items(a.len().min(b.len())), span)?;
+                a == b
+            }
             (Value::Map(a), Value::Map(b)) => a == b,
             _ => l.as_complex().zip(r.as_complex()).is_some_and(|(a, b)| a == b),
         })

@@ -6,6 +6,7 @@ use super::value::Value;
 use super::{BodyKind, Elab, Failed, LeafMode, Res};
 use crate::ast::*;
 use crate::diag::{Code, Diagnostic, counted};
+use std::collections::HashSet;
 use std::rc::Rc;
 use tn_ir::Complex64;
 use tn_ir::dtype::DType;
@@ -21,22 +22,31 @@ impl Elab<'_> {
 
     /// A body; `header` are the legs a topology promises.
     pub fn statements_with_header(&mut self, block: &Block, header: Option<&Bracket>) {
+        let mut before: Option<&StmtKind> = None;
         for s in &block.statements {
             if self.items > super::MAX_ITEMS {
                 return;
             }
             if self.frame().result.is_some() {
-                self.report(Diagnostic::warning(
-                    Code::Unused,
-                    s.span,
-                    "this stands after `return` and does nothing",
-                ));
+                // behind an `if` that returned, it is for other arguments
+                if matches!(before, Some(StmtKind::Return { .. })) {
+                    self.report(Diagnostic::warning(
+                        Code::Unused,
+                        s.span,
+                        "this stands after `return` and does nothing",
+                    ));
+                }
                 return;
             }
             // a failed statement has been reported, and has poisoned what it declares
             if self.statement(s, header).is_err() {
                 self.frame().failed = true;
+                if matches!(s.kind, StmtKind::Assert { .. }) {
+                    // what follows relies on it
+                    return;
+                }
             }
+            before = Some(&s.kind);
         }
     }
 
@@ -391,7 +401,9 @@ impl Elab<'_> {
         let super::tensor::Te::Use { indices, .. } = &te else {
             return Err(self.error(Code::NotATensor, t.value.span, "`unpad` takes a tensor with its legs"));
         };
-        let order = indices.clone();
+        // a repeated index is the diagonal, which has that leg once
+        let mut seen = HashSet::new();
+        let order: Vec<IndexId> = indices.iter().copied().filter(|i| seen.insert(*i)).collect();
         let arg = self.define(&order, te, name, span)?;
         self.storable(arg, "the argument of `unpad`", span)?;
         let Value::List(list) = self.eval(&shape.value)? else {

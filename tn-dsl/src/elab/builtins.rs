@@ -10,12 +10,23 @@ use tn_ir::span::Span;
 pub const NAMES: [&str; 12] =
     ["len", "min", "max", "ceil_div", "log2", "range", "reverse", "concat", "total", "per", "pi", "conj"];
 
+/// The bytes of a text that count as an item of work.
+const BYTES_PER_ITEM: u64 = 16;
+
+/// What looking at so many bytes of text counts.
+pub fn text_items(bytes: usize) -> u64 {
+    bytes as u64 / BYTES_PER_ITEM
+}
+
 impl Elab<'_> {
     /// Calls a function of the language.
     pub fn builtin(&mut self, name: &str, args: Vec<Value>, span: Span) -> Res<Value> {
         match (name, args.as_slice()) {
             ("len", [Value::List(l)]) => Ok(Value::int(l.len() as i64)),
-            ("len", [Value::Str(s)]) => Ok(Value::int(s.chars().count() as i64)),
+            ("len", [Value::Str(s)]) => {
+                self.spend(text_items(s.len()), span)?;
+                Ok(Value::int(s.chars().count() as i64))
+            }
             ("min" | "max", [Value::List(l)]) if !l.is_empty() => self.extreme(name, l, span),
             ("min" | "max", [_, _, ..]) => self.extreme(name, &args, span),
             ("ceil_div", [Value::Int(a, p), Value::Int(b, q)]) => {
@@ -75,6 +86,7 @@ impl Elab<'_> {
     }
 
     fn extreme(&mut self, name: &str, values: &[Value], span: Span) -> Res<Value> {
+        self.spend(values.len() as u64, span)?;
         let mut best = values[0].clone();
         for v in values {
             let (Some(a), Some(b)) = (v.as_f64(), best.as_f64()) else {

@@ -49,6 +49,7 @@ impl Elab<'_> {
             kind: BodyKind::Topology,
             result: None,
             failed: false,
+            body: Some(callee.clone()),
         };
         frame.scope.binders = binders;
         frame.scope.push();

@@ -216,8 +216,11 @@ impl Elab<'_> {
                 span,
                 format!("index `{index}` is summed inside {place}, where it occurs only once"),
             );
+            let name = |i: &IndexId| self.program.indices[*i].name.clone();
+            let kept: Vec<String> = carried.iter().filter(|i| open.contains(i)).map(name).collect();
+            let (sum, all) = (kept.join(", "), [kept, vec![index]].concat().join(", "));
             let help = format!(
-                "if it should be summed outside, give the inner expression its own `let`: `let t[{index}] = …`; if its sum is meant, sum it there: `let t[] = …`"
+                "if it should be summed outside, give the inner expression its own `let`: `let t[{all}] = …`; if its sum is meant, sum it there: `let t[{sum}] = …`"
             );
             return Err(self.report(d.with_help(help)));
         }

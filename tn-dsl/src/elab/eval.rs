@@ -159,6 +159,21 @@ impl Elab<'_> {
         Err(self.unknown(name))
     }
 
+    /// The help where a name is declared later than it is used.
+    pub fn declared_later(&self, name: &Ident) -> Option<String> {
+        let body = &self.frames.last()?.body.as_ref()?.body;
+        let is_it = |n: &Ident| n.name == name.name && n.span.start > name.span.start;
+        let declares = |s: &Stmt| match &s.kind {
+            StmtKind::Index(list) => list.iter().any(|d| is_it(&d.name)),
+            StmtKind::Leaf(d) => is_it(&d.name),
+            StmtKind::Bind(b) => is_it(&b.name),
+            StmtKind::Let { name, .. } | StmtKind::Define { name, .. } => is_it(name),
+            _ => false,
+        };
+        let later = body.statements.iter().any(declares);
+        later.then(|| format!("`{}` is declared further down: move that before its first use", name.name))
+    }
+
     /// Reports a name that means nothing here.
     pub fn unknown(&mut self, name: &Ident) -> Failed {
         self.unknown_as(name, |n| format!("declare `{n}` before it is used, or import it"))
@@ -195,7 +210,8 @@ impl Elab<'_> {
         let near = did_you_mean(&name.name, all.iter().copied()).map(|n| format!("did you mean `{n}`?"));
         let std = ["chain", "ring", "mpo", "mpo_ring", "tucker", "cp", "tree", "mera", "brick_wall", "peps"];
         let import = std.contains(&name.name.as_str()).then(|| format!("add `use std::{}`", name.name));
-        self.report(d.with_help(import.or(near).unwrap_or_else(|| declare(&name.name))))
+        let later = self.declared_later(name);
+        self.report(d.with_help(later.or(import).or(near).unwrap_or_else(|| declare(&name.name))))
     }
 
     /// A top-level item visible in the current module.
@@ -334,6 +350,7 @@ impl Elab<'_> {
                         format!("the part `{a}..{z}` of a list of {n}"),
                     ));
                 }
+                self.spend(a.abs_diff(z), item.span)?;
                 Ok(Value::List(Rc::new(l[a as usize..z as usize].to_vec())))
             }
             _ => Err(self.error(Code::BadSubscript, item.span, "expected a subscript or a range")),

@@ -9,6 +9,9 @@ use crate::load::Global;
 use std::sync::Arc;
 use tn_ir::span::Span;
 
+/// A call counts as so many items of work.
+const CALL_ITEMS: u64 = 4;
+
 /// How a function's statements ended.
 enum Flow {
     Next,
@@ -88,6 +91,7 @@ impl Elab<'_> {
                 format!("map `{}` has trainable scalars", def.name),
             ));
         }
+        self.spend(def.body.ops.len() as u64, span)?;
         let y = def.body.eval(&[x]);
         Ok(if y.im == 0.0 { Value::Float(y.re) } else { Value::Complex(y) })
     }
@@ -95,7 +99,7 @@ impl Elab<'_> {
     pub fn call_fn(&mut self, f: &Arc<Callable>, module: usize, args: &[Arg], span: Span) -> Res<Value> {
         let values = self.arguments(&f.name.name, &f.params, args, module, span)?;
         self.enter(span)?;
-        self.spend(1, span)?;
+        self.spend(CALL_ITEMS, span)?;
         self.frames.push(Frame::values(module, values));
         self.scope().push();
         let flow = self.run_fn(&f.body);

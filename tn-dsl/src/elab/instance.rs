@@ -24,7 +24,10 @@ pub fn einsum(equation: &str, sizes: &[(String, u64)], dtype: DType) -> Result<P
     };
     let letters = |t: &str| t.chars().map(|c| c.to_string()).collect::<Vec<_>>();
     let inputs: Vec<Vec<String>> = left.split(',').map(letters).collect();
-    let strange = text.replace("->", "").chars().find(|c| !c.is_alphanumeric() && *c != ',' && *c != '_');
+    let strange = left
+        .chars()
+        .chain(right.unwrap_or("").chars())
+        .find(|c| !c.is_alphanumeric() && *c != ',' && *c != '_');
     if let Some(c) = strange {
         return Err(bad(format!("`{c}` is no index"), "as in `ab,bc->ac`"));
     }

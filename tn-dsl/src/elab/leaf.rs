@@ -91,7 +91,21 @@ impl Elab<'_> {
         let role = match d.kind {
             LeafKind::Param => Role::Param,
             LeafKind::Input => Role::Input,
-            LeafKind::Const => Role::Const(self.const_value_of(d, &legs, &indices)?),
+            LeafKind::Const => {
+                let sizes = indices.iter().map(|&i| self.program.indices[i].size.value);
+                let entries = sizes.fold(1u64, u64::saturating_mul);
+                if entries > super::MAX_CONST {
+                    let message = format!(
+                        "a constant of {entries} entries, where at most {} are kept",
+                        super::MAX_CONST
+                    );
+                    let d = Diagnostic::error(Code::BadConst, d.name.span, message);
+                    return Err(self.report(
+                        d.with_help("split it into factors with fewer legs, or make it an `input`"),
+                    ));
+                }
+                Role::Const(self.const_value_of(d, &legs, &indices)?)
+            }
         };
         if matches!(role, Role::Param) && init.is_none() && pending.is_none() {
             if structure.is_some() {
@@ -157,7 +171,13 @@ impl Elab<'_> {
             let message = format!(
                 "the domain has dimension {domain}, which is not {relation} the codomain's {codomain}"
             );
-            return Err(self.error(Code::BadStructure, span, message));
+            let d = Diagnostic::error(Code::BadStructure, span, message);
+            let help = if unitary {
+                "a unitary maps equal dimensions; for a larger codomain write `isometry(…)`"
+            } else {
+                Code::BadStructure.fix()
+            };
+            return Err(self.report(d.with_help(help)));
         }
         Ok(Structure { from, to, unitary })
     }
@@ -288,12 +308,10 @@ impl Elab<'_> {
     pub fn add_leaf(&mut self, new: NewLeaf) -> Res<NodeId> {
         self.spend(1, new.span)?;
         let name = format!("{}{}", self.frame().path, new.name);
-        if !self.leaf_names.insert(name.clone()) {
-            return Err(self.error(
-                Code::DuplicateName,
-                new.span,
-                format!("two tensors have the full name `{name}`"),
-            ));
+        if let Some(first) = self.leaf_names.insert(name.clone(), new.span) {
+            let message = format!("two tensors have the full name `{name}`");
+            let d = Diagnostic::error(Code::DuplicateName, new.span, message);
+            return Err(self.report(d.with_related(first, "first here").with_help("rename one of them")));
         }
         self.storable_legs(&new.indices, &format!("`{name}`"), new.span)?;
         let mut role = new.role;

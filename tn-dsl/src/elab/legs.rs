@@ -5,7 +5,7 @@ use super::value::Value;
 use super::{Elab, Failed, Res};
 use crate::ast::*;
 use crate::diag::{Code, Diagnostic, but_given, counted, did_you_mean};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use tn_ir::program::{FoldAxis, IndexId};
 use tn_ir::span::Span;
@@ -26,6 +26,8 @@ pub struct Legs {
     pub refs: Vec<(LegRef, Span)>,
     /// Outside axes.
     pub axes: Vec<FoldAxis>,
+    /// The labels of folds among them.
+    pub labels: Vec<Ident>,
 }
 
 impl Elab<'_> {
@@ -33,16 +35,14 @@ impl Elab<'_> {
     pub fn legs(&mut self, b: &Bracket, folds: bool) -> Res<Legs> {
         let mut out = Legs::default();
         self.leg_items(&b.items, folds, false, &mut out)?;
-        let mut labels = HashSet::new();
-        for (k, a) in out.axes.iter().enumerate() {
-            if a.legs != 1 && !labels.insert(a.label.clone()) {
-                let span = b.items.get(k).map_or(b.span, |i| i.span);
-                return Err(self.error(
-                    Code::DuplicateName,
-                    span,
-                    format!("two folds are called `{}`", a.label),
-                ));
-            }
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        if !out.labels.is_empty() {
+            out.axes.iter().for_each(|a| *count.entry(a.label.as_str()).or_default() += 1);
+        }
+        if let Some(twice) = out.labels.iter().find(|l| count.get(l.name.as_str()).is_some_and(|&n| n > 1)) {
+            let message = format!("another axis of the tensor is called `{}` too", twice.name);
+            let d = Diagnostic::error(Code::DuplicateName, twice.span, message);
+            return Err(self.report(d.with_help("give the fold another label")));
         }
         Ok(out)
     }
@@ -79,6 +79,7 @@ impl Elab<'_> {
                             "at most one `dyn` index in a fold",
                         ));
                     }
+                    out.labels.push(label.clone());
                     out.axes.push(FoldAxis { label: label.name.clone(), legs: inner.refs.len() as u32 });
                     out.refs.extend(inner.refs);
                     continue;
@@ -110,6 +111,13 @@ impl Elab<'_> {
         let entity = |s: &Self, n: &Ident| s.frames.last().and_then(|f| f.scope.get(&n.name)).cloned();
         match &e.kind {
             ExprKind::Name(n) => match entity(self, n) {
+                Some(Entity::Index(_)) if optional => {
+                    let message = format!("`{}` is a single index, which never lies outside", n.name);
+                    let d = Diagnostic::error(Code::BadSubscript, e.span, message);
+                    return Err(self.report(
+                        d.with_help("leave out the `?`: it drops a leg of a family, as in `s[k-1]?`"),
+                    ));
+                }
                 Some(Entity::Index(i)) => {
                     out.refs.push((LegRef::Index(i), e.span));
                     return Ok(());
@@ -140,12 +148,21 @@ impl Elab<'_> {
                         return Err(Failed);
                     }
                     let most = super::eval::MAX_CANDIDATES;
-                    let names: Vec<&str> =
-                        self.frames.iter().rev().take(1).flat_map(|f| f.scope.names()).take(most).collect();
-                    let help = match did_you_mean(&n.name, names) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("declare it: `index {}: 2`", n.name),
+                    let scope = self.frames.last().map(|f| &f.scope);
+                    let is_leg = |n: &&str| {
+                        let what = scope.and_then(|s| s.get(n));
+                        matches!(
+                            what,
+                            Some(Entity::Index(_) | Entity::IndexFamily(_) | Entity::Value(Value::Int(..)))
+                        )
                     };
+                    let names = scope.into_iter().flat_map(|s| s.names()).take(most).filter(is_leg);
+                    let help =
+                        match (self.declared_later(n), did_you_mean(&n.name, names.collect::<Vec<_>>())) {
+                            (Some(later), _) => later,
+                            (None, Some(near)) => format!("did you mean `{near}`?"),
+                            (None, None) => format!("declare it: `index {}: 2`", n.name),
+                        };
                     return Err(self.report(d.with_help(help)));
                 }
                 None => {}

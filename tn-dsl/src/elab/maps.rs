@@ -20,6 +20,9 @@ pub const NAMES: [&str; 19] = [
 /// Maps that take complex arguments.
 pub const COMPLEX: [&str; 6] = ["identity", "square", "recip", "exp", "sin", "cos"];
 
+/// The most operations of a map's body.
+const MAX_OPERATIONS: usize = 10_000;
+
 /// The module number under which built-in maps are kept.
 const BUILTIN: usize = usize::MAX;
 
@@ -367,6 +370,13 @@ impl MapBody<'_> {
                 None => return Err(e.unknown_as(callee, |n| format!("define it: `map {n}(x) = …`"))),
             },
         };
+        let ops = e.program.maps[map.id].body.ops.len();
+        if self.builder.len() + ops > MAX_OPERATIONS {
+            let message = format!("a map of more than {MAX_OPERATIONS} operations");
+            let d = Diagnostic::error(Code::TooManyItems, span, message);
+            return Err(e.report(d.with_help("maps that apply maps twice grow with every level; apply them one after the other, each in a definition of its own")));
+        }
+        e.spend(ops as u64, span)?;
         let def = e.program.maps[map.id].clone();
         let [x] = values.as_slice() else {
             return Err(e.error(Code::BadCall, span, format!("map `{}` takes one argument", def.name)));

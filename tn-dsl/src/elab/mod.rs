@@ -40,7 +40,7 @@ use crate::load::{Global, Loaded, list};
 use crate::parse::parse_expr;
 use crate::source::SourceMap;
 use scope::Scope;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,6 +51,9 @@ use tn_ir::program::{LeafId, MapId, Node, Output, Program};
 use tn_ir::size::{Poly, Symbol, SymbolId, SymbolKind};
 use tn_ir::span::Span;
 use value::{Value, type_text};
+
+/// The most entries of a constant: constants are kept as dense arrays.
+pub const MAX_CONST: u64 = 1 << 28;
 
 /// The most items (tensors, indices, list entries, loop rounds) that one elaboration makes.
 pub const MAX_ITEMS: u64 = 10_000_000;
@@ -224,6 +227,8 @@ pub(crate) struct Frame {
     pub result: Option<tn_ir::program::NodeId>,
     /// A statement of it has failed, and that has been reported.
     pub failed: bool,
+    /// The network or topology whose body it is.
+    pub body: Option<Arc<Callable>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -247,7 +252,7 @@ pub(crate) struct Elab<'a> {
     pub compiled: HashMap<(usize, String), MapId>,
     /// Leaves whose `he` or `xavier` waits for their first use.
     pub pending_init: HashMap<LeafId, init::PendingInit>,
-    pub leaf_names: HashSet<String>,
+    pub leaf_names: HashMap<String, Span>,
     /// Values of global constants, by their place.
     pub consts: HashMap<Span, Value>,
 }
@@ -267,7 +272,7 @@ impl<'a> Elab<'a> {
             dtype_set: false,
             compiled: HashMap::new(),
             pending_init: HashMap::new(),
-            leaf_names: HashSet::new(),
+            leaf_names: HashMap::new(),
             consts: HashMap::new(),
         }
     }
@@ -339,6 +344,7 @@ impl<'a> Elab<'a> {
             kind: BodyKind::Network,
             result: None,
             failed: false,
+            body: Some(network.clone()),
         });
         self.choose_dtype(&network.body);
         self.scope().push();
@@ -599,6 +605,7 @@ impl Frame {
             kind: BodyKind::Topology,
             result: None,
             failed: false,
+            body: None,
         }
     }
 }

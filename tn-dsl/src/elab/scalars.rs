@@ -20,7 +20,7 @@ impl Elab<'_> {
             for p in &def.params {
                 let local = format!("{}{}", p.name, subscripts(&subs));
                 let full = format!("{}{local}", self.frame().path);
-                if self.leaf_names.contains(&full) {
+                if self.leaf_names.contains_key(&full) {
                     let d = Diagnostic::error(
                         Code::DuplicateName,
                         span,

@@ -63,12 +63,24 @@ pub(crate) struct Parser {
     closes: Vec<u32>,
     /// The highest tree completed since the caller last took this.
     height: u32,
+    /// The rest of the text was skipped: what that leads to is no fault of its own.
+    gave_up: bool,
 }
 
 impl Parser {
     fn new(tokens: Vec<Token>, diagnostics: Vec<Diagnostic>) -> Parser {
         let closes = recover::closing_tokens(&tokens);
-        Parser { tokens, at: 0, depth: 0, in_topology: false, last_end: 0, diagnostics, closes, height: 0 }
+        Parser {
+            tokens,
+            at: 0,
+            depth: 0,
+            in_topology: false,
+            last_end: 0,
+            diagnostics,
+            closes,
+            height: 0,
+            gave_up: false,
+        }
     }
     fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|d| (d.span.start, d.span.end));
@@ -158,7 +170,9 @@ impl Parser {
         Failed
     }
     fn push(&mut self, d: Diagnostic) {
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+        // where the text ends, every open bracket would say the same
+        let same = self.diagnostics.last().is_some_and(|o| o.span == d.span && o.code == d.code);
+        if self.diagnostics.len() < MAX_DIAGNOSTICS && !self.gave_up && !same {
             self.diagnostics.push(d);
         }
     }
@@ -219,6 +233,7 @@ impl Parser {
             let d = Diagnostic::error(Code::TooDeep, span, format!("nesting deeper than {MAX_DEPTH} levels"));
             self.push(d.with_help("give inner parts a `let` of their own"));
             self.at = self.tokens.len() - 1;
+            self.gave_up = true;
             return Err(Failed);
         }
         self.depth += 1;
