@@ -174,11 +174,19 @@ fn the_executor_allocates_what_the_plan_says() {
 }
 
 fn an_impossible_limit_says_the_smallest_peak() {
-    let source = Source::File(corpus("peps_norm.tn"));
-    let with = |memory| tn_driver::compile(&source, &Options { memory: Some(memory), ..Options::default() });
-    let Err(Error::Infeasible(why)) = with(1000) else { panic!("1000 bytes are enough") };
-    // What it says is enough is enough.
-    let smallest = u64::try_from(why.smallest).unwrap();
-    let plan = with(smallest).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    assert!(plan.plan().unwrap().summary.peak_bytes <= why.smallest);
+    for (name, grad) in [("peps_norm", false), ("lattice", false), ("two_layer", true)] {
+        let source = Source::File(corpus(&format!("{name}.tn")));
+        let with = |memory| {
+            tn_driver::compile(&source, &Options { memory: Some(memory), grad, ..Options::default() })
+        };
+        let smallest = |memory| match with(memory) {
+            Err(Error::Infeasible(why)) => u64::try_from(why.smallest).unwrap(),
+            _ => panic!("{name}: {memory} bytes are enough"),
+        };
+        let least = smallest(1);
+        // What it says is enough is enough, and no byte less is, whatever the limit was.
+        let plan = with(least).unwrap_or_else(|e| panic!("{name}: {}", e.render(false)));
+        assert!(plan.plan().unwrap().summary.peak_bytes <= u128::from(least));
+        assert_eq!((smallest(least - 1), smallest(least / 2)), (least, least), "{name}");
+    }
 }

@@ -171,3 +171,59 @@ fn the_logarithm_of_nothing() {
     }
     assert_eq!(check("network n { param x[] output q[]: log = 2 * x[] output p[]: log = -3 }"), []);
 }
+
+#[test]
+fn legs_that_cannot_be_meant() {
+    inside(
+        "output y[i] = C[i?, j]",
+        "`i` is a single index, which never lies outside",
+        "leave out the `?`: it drops a leg of a family, as in `s[k-1]?`",
+    );
+    inside(
+        "output y[(i) as r, (j) as r] = C[i, j]",
+        "another axis of the tensor is called `r` too",
+        "give the fold another label",
+    );
+    inside(
+        "output y[i] = tanh(C[i, j])",
+        "index `j` is summed inside the argument of a map, where it occurs only once",
+        "if it should be summed outside, give the inner expression its own `let`: `let t[i, j] = …`; if its sum is meant, sum it there: `let t[i] = …`",
+    );
+    inside(
+        "output y[i] = t[i] let t[i] = B[i]",
+        "unknown name `t`",
+        "`t` is declared further down: move that before its first use",
+    );
+    inside(
+        "param w[i, j]: unitary([j] -> [i])",
+        "the domain has dimension 2, which is not equal to the codomain's 3",
+        "a unitary maps equal dimensions; for a larger codomain write `isometry(…)`",
+    );
+    inside(
+        "index z: 10^12 const w[z] = ones output y[] = w[z]",
+        "a constant of 1000000000000 entries, where at most 268435456 are kept",
+        "split it into factors with fewer legs, or make it an `input`",
+    );
+}
+
+#[test]
+fn a_clash_of_imports_is_shown_where_the_user_wrote_it() {
+    let text = "use std::chain use std::ring as chain network n { output y[] = 1 }";
+    says(text, "`chain` is imported, but it is defined already", "rename one of them, or import with `as`");
+    let found = check(text);
+    assert_eq!((found[0].span.start, found[0].related[0].0.start), (32, 9));
+}
+
+#[test]
+fn what_follows_a_failed_assert_is_not_elaborated() {
+    let text =
+        "use std::mera network n { index s[0..3]: 2 let g = mera(3, 2, 2) output z[s[..]] = g[s[..]] }";
+    assert_eq!(check(text).len(), 1);
+}
+
+#[test]
+fn statements_after_a_return_in_an_if_are_for_other_arguments() {
+    let text = "topology t(b: bool) -> [s] { index s: 2 if b { param A[s] return [s] A[s] } param C[s] return [s] C[s] }
+        network n { index i: 2 let g = t(true) let h = t(false) output y[i] = g[i] * h[i] }";
+    assert_eq!(check(text), []);
+}

@@ -54,8 +54,8 @@ fn what_doubles_is_counted() {
     );
     assert_eq!(codes(&compared), [Code::TooManyItems]);
     let filled = format!(
-        "network n {{ index i[0..41]: 2 {} const D[i[..]] = a40 output y[] = D[i[..]] }}",
-        (0..41).map(|k| double("a", k)).collect::<String>()
+        "network n {{ index i[0..27]: 2 {} const D[i[..]] = a26 output y[] = D[i[..]] }}",
+        (0..27).map(|k| double("a", k)).collect::<String>()
     );
     assert_eq!(codes(&filled), [Code::TooManyItems]);
 }
@@ -97,4 +97,43 @@ fn very_many_unknown_names() {
         (0..20_000).map(|k| format!("let a{k}[] = b{k}[] index i{k}: 2 param c{k}[j{k}] ")).collect();
     let found = codes(&format!("network n {{ {body} output y[] = 1 }}"));
     assert_eq!(found, vec![Code::UnknownName; 100]);
+}
+
+#[test]
+fn work_on_lists_and_texts_is_counted() {
+    let in_a_loop = |what: &str| {
+        format!(
+            "fn f() -> int {{ let m = [1; 1000000] let s = \"{}\" for k in 0..1000000 {{ {what} }} return 1 }} network n {{ index u: f() param A[u] output y[] = A[u] }}",
+            "a".repeat(100_000)
+        )
+    };
+    for what in
+        ["let q = max(m)", "let q = min(m)", "let q = m[1..900000]", "let q = s == s", "let q = len(s)"]
+    {
+        assert_eq!(codes(&in_a_loop(what)), [Code::TooManyItems], "{what}");
+    }
+}
+
+#[test]
+fn maps_that_apply_maps_have_a_limit() {
+    let mut text = "map m0(x) = x * x\n".to_string();
+    for k in 0..61 {
+        text += &format!("map m{}(x) = m{k}(m{k}(x))\n", k + 1);
+    }
+    text += "network n { index i: 2 param A[i] output y[i] = m61(A[i]) }";
+    assert_eq!(codes(&text), [Code::TooManyItems]);
+}
+
+#[test]
+fn nesting_that_is_too_deep_is_one_fault() {
+    assert_eq!(codes(&format!("network n {{ {} ", "if true { ".repeat(300))), [Code::TooDeep]);
+    let unclosed = format!("network n {{ {} ", "if true { ".repeat(100));
+    assert_eq!(codes(&unclosed).len(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_without_end_is_too_long() {
+    let found = tn_dsl::load::load_path(std::path::Path::new("/dev/zero")).unwrap().diagnostics;
+    assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::SourceTooLong]);
 }

@@ -181,7 +181,7 @@ impl Sizes<'_> {
             let Some(fixed) = fixed else { return Err(wrong(self)) };
             let symbol = run.iter().find_map(|d| if let Dim::Dyn(s) = d { Some(*s) } else { None });
             let value = match symbol {
-                Some(_) if fixed > 0 && n % fixed == 0 => n / fixed,
+                Some(_) if n > 0 && fixed > 0 && n % fixed == 0 => n / fixed,
                 None if n == fixed => 1,
                 _ => return Err(wrong(self)),
             };

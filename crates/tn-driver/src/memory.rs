@@ -15,6 +15,7 @@ use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::Searcher;
 use crate::stages::{self, Built, Target};
+use std::rc::Rc;
 use tn_ir::dag::Dag;
 use tn_ir::size::SymbolKind;
 use tn_order::{Minimize, Network, Outcome};
@@ -26,12 +27,16 @@ use tn_plan::ir::{Class, Plan};
 const MAX_ROUNDS: usize = 64;
 /// Rounds without a smaller peak after which there is no hope.
 const VAIN_ROUNDS: usize = 8;
-/// Rounds where nothing can fit: what the caller holds is too much already.
-const HOPELESS_ROUNDS: usize = 3;
+/// Times that less is saved for the backward pass, where nothing else helps.
+const SQUEEZES: usize = 64;
 /// What a round wants the peak of the intermediates to become.
 const RATIO: f64 = 0.7;
-/// The same where the trees are too large to be scheduled.
+/// The same after [`GENTLE_ROUNDS`], which is far below what anybody wants who has a choice, and where the trees are too large to be scheduled.
 const STEEP_RATIO: f64 = 0.25;
+/// Trials of a search by [`STEEP_RATIO`].
+const STEEP_TRIALS: u32 = 4;
+/// Rounds by [`RATIO`]: to 1/17 of the peak of the first trees.
+const GENTLE_ROUNDS: usize = 8;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
 const EXTRA_ROUNDS: usize = 1;
 /// Trees with larger results are not even scheduled.
@@ -55,8 +60,16 @@ struct Search<'a> {
     limit: u128,
     /// The best that fits, with its trees.
     best: Option<(f64, Vec<Outcome>, Dag, Plan)>,
-    /// The smallest peak, and that plan.
-    smallest: Option<(u128, Plan)>,
+    /// The plan with the smallest peak.
+    smallest: Option<Smallest>,
+}
+
+/// A plan with its peak, and what it is scheduled from.
+struct Smallest {
+    peak: u128,
+    plan: Plan,
+    outcomes: Vec<Outcome>,
+    dag: Rc<Dag>,
 }
 
 impl Search<'_> {
@@ -85,7 +98,7 @@ impl Search<'_> {
             // nothing is hoisted
             outcomes.iter_mut().for_each(|o| o.cost.log10_macs_hoisted = o.cost.log10_macs);
         }
-        let dag = stages::dag(self.prepared, &outcomes, self.options, remake)?;
+        let dag = Rc::new(stages::dag(self.prepared, &outcomes, self.options, remake)?);
         let mut policies = vec![SavePolicy::SaveAll];
         let (mut at, mut fitted) = (0, None);
         while at < policies.len() {
@@ -102,16 +115,51 @@ impl Search<'_> {
             // a policy that depends on the limit is only good for that limit
             if Some(save) != fitted {
                 least = least.min(peak);
-                if self.smallest.as_ref().is_none_or(|(p, _)| peak < *p) {
-                    self.smallest = Some((peak, plan.clone()));
+                if self.smallest.as_ref().is_none_or(|s| peak < s.peak) {
+                    let (plan, outcomes, dag) = (plan.clone(), outcomes.clone(), dag.clone());
+                    self.smallest = Some(Smallest { peak, plan, outcomes, dag });
                 }
             }
-            let seconds = plan.summary.modelled_seconds;
-            if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
-                self.best = Some((seconds, outcomes.clone(), dag.clone(), plan));
-            }
+            self.offer(peak, &outcomes, &dag, plan);
         }
         Ok(least)
+    }
+
+    /// Keeps a plan if it fits and is the fastest of those.
+    fn offer(&mut self, peak: u128, outcomes: &[Outcome], dag: &Dag, plan: Plan) {
+        let seconds = plan.summary.modelled_seconds;
+        if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
+            self.best = Some((seconds, outcomes.to_vec(), dag.clone(), plan));
+        }
+    }
+
+    /// Where nothing fits after all rounds: from the plan with the smallest peak on, less and less is saved, as long as that helps and
+    /// until it fits. The steps are the same for every limit.
+    fn squeeze(&mut self) -> Result<(), Error> {
+        for _ in 0..SQUEEZES {
+            let Some(now) = self.smallest.take_if(|s| s.peak > self.limit && s.plan.summary.saved_bytes > 0)
+            else {
+                break;
+            };
+            let saved = now.plan.summary.saved_bytes;
+            let mut smaller = None;
+            for less in [now.peak / 16, 1] {
+                let keep = u64::try_from(saved.saturating_sub(less.max(1))).unwrap_or(u64::MAX);
+                let plan = self.schedule(&now.outcomes, &now.dag, SavePolicy::Keep(keep))?;
+                let peak = peak_bytes_at_max(&plan);
+                if peak < now.peak {
+                    smaller = Some((peak, plan));
+                    break;
+                }
+            }
+            let Some((peak, plan)) = smaller else {
+                self.smallest = Some(now);
+                break;
+            };
+            self.offer(peak, &now.outcomes, &now.dag, plan.clone());
+            self.smallest = Some(Smallest { peak, plan, ..now });
+        }
+        Ok(())
     }
 
     /// Searches region `r` again for a peak of the intermediates that is `ratio` of what it is, in several ways, and tries what is found. Returns
@@ -125,7 +173,9 @@ impl Search<'_> {
         searcher: &Searcher,
     ) -> Result<Option<(u128, Outcome)>, Error> {
         let mut next: Option<(u128, Outcome)> = None;
+        let trials = (ratio == STEEP_RATIO).then_some(STEEP_TRIALS);
         for target in targets(&outcomes[r], self.options, ratio) {
+            let target = Target { trials, ..target };
             let found = smaller(self.prepared, self.networks, outcomes, self.options, r, target, searcher);
             let Some(found) = found else { continue };
             let mut changed = outcomes.to_vec();
@@ -185,22 +235,19 @@ pub fn within(
     let mut vain = 0;
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
-    if search.smallest.as_ref().is_some_and(|(_, p)| held_bytes(p) > search.limit) {
-        // What the caller holds is too much already: a few rounds, so that the error can say how little would do.
-        left = left.min(HOPELESS_ROUNDS);
-    }
     while left > 0 && !searcher.is_over(options) {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
-        let ratio = if peak.is_some() { RATIO } else { STEEP_RATIO };
-        let record = search.smallest.as_ref().map(|s| s.0);
+        let gentle = peak.is_some() && left > MAX_ROUNDS - GENTLE_ROUNDS;
+        let ratio = if gentle { RATIO } else { STEEP_RATIO };
+        let record = search.smallest.as_ref().map(|s| s.peak);
         let next = search.round(&outcomes, peak, r, ratio, searcher)?;
         if !had
             && search.best.is_some()
             && let Some(p) = peak
         {
             // The round went further than it had to, or not by the cheapest way: the last trees once more, for just the limit.
-            let held = search.smallest.as_ref().map_or(0, |(_, p)| held_bytes(p));
+            let held = search.smallest.as_ref().map_or(0, |s| held_bytes(&s.plan));
             let wanted = search.limit.saturating_sub(held) as f64 / p.saturating_sub(held).max(1) as f64;
             search.round(&outcomes, peak, r, wanted.clamp(0.25, 0.98), searcher)?;
         }
@@ -211,16 +258,19 @@ pub fn within(
             }
             None => open[r] = false,
         }
-        vain = if search.smallest.as_ref().map(|s| s.0) == record { vain + 1 } else { 0 };
+        vain = if search.smallest.as_ref().map(|s| s.peak) == record { vain + 1 } else { 0 };
         left = match (had, search.best.is_some()) {
             (false, true) => EXTRA_ROUNDS,
             (false, false) if vain >= VAIN_ROUNDS && peak.is_some() => 0,
             _ => left - 1,
         };
     }
+    if search.best.is_none() {
+        search.squeeze()?;
+    }
     match search.best {
         Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),
-        None => Err(infeasible(search.smallest, limit, &outcomes, prepared)),
+        None => Err(infeasible(search.smallest.map(|s| (s.peak, s.plan)), limit, &outcomes, prepared)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plan files, and reports on plans.
 
 use crate::error::{Error, Infeasible, Limit};
+use crate::hash::StableHash;
 use crate::options::Options;
 use std::path::Path;
 use tn_plan::cost::{declared_max, peak_bytes_at_max};
@@ -24,7 +25,25 @@ pub fn load_plan(path: &Path) -> Result<VerifiedPlan, Error> {
 /// # Errors
 /// A sentence that says what is wrong.
 pub fn parse_plan(text: &str) -> Result<VerifiedPlan, String> {
-    crate::stages::verified_alone(tn_plan::from_ron(text)?)
+    let plan = tn_plan::from_ron(text)?;
+    let (body, sum) = text.trim_end().rsplit_once(CHECKSUM).ok_or_else(|| edited("has no checksum"))?;
+    if sum != checksum(body) {
+        return Err(edited("was changed after it was written"));
+    }
+    crate::stages::verified_alone(plan)
+}
+
+/// What stands before the checksum of everything above it, in a comment on the last line.
+const CHECKSUM: &str = "// checksum: ";
+
+/// A plan alone cannot be compared with what it was made from; that nobody changed it since can be told.
+fn checksum(body: &str) -> String {
+    // an editor may change how lines end
+    StableHash::new().part("plan", body.replace('\r', "").as_bytes()).hex()
+}
+
+fn edited(what: &str) -> String {
+    format!("the plan {what}, and is not run unchecked\nhelp: make it again with `tnc plan -o`")
 }
 
 /// A plan as the text of a file.
@@ -36,7 +55,8 @@ pub fn to_ron(plan: &Plan) -> Result<String, Error> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(text)
+    let sum = checksum(&text);
+    Ok(format!("{text}{CHECKSUM}{sum}\n"))
 }
 
 /// Whether a plan file has the entries that the options ask for.
@@ -85,6 +105,15 @@ mod tests {
 
     #[test]
     fn text_that_is_no_plan_is_a_sentence() {
+        let whole = "(version: 1, entries: [])\n".to_owned();
+        let signed = format!("{whole}{CHECKSUM}{}\n", checksum(&whole));
+        assert!(
+            signed
+                .replace('\n', "\r\n")
+                .rsplit_once(CHECKSUM)
+                .is_some_and(|(body, sum)| checksum(body) == sum.trim_end())
+        );
+        assert_ne!(checksum(&whole), checksum("(version: 1, entries: [ ])\n"));
         for text in ["", "hello", "(version: 99)", "(version: 1, name: 3)", "(version: 1"] {
             let why = parse_plan(text).unwrap_err();
             assert!(!why.is_empty(), "{text}");

@@ -243,7 +243,10 @@ impl Searcher {
         let asked = tn_order::Options {
             minimize: target.minimize.unwrap_or(options.minimize),
             seed: options.seed,
-            trials: options.budget(),
+            trials: match (options.budget(), target.trials) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
             max_time,
             max_size,
             max_peak: target.max_peak,

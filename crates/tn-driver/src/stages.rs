@@ -48,6 +48,8 @@ pub(crate) struct Target {
     pub max_peak: Option<f64>,
     /// Instead of the options' objective.
     pub minimize: Option<Minimize>,
+    /// No more trials than these.
+    pub trials: Option<u32>,
     /// What follows the search within the same time.
     pub after: Option<tn_order::After>,
 }

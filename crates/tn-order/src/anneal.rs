@@ -37,6 +37,8 @@ const WIDTHS: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 16, 24];
 pub(crate) struct Annealer<'a> {
     sub: &'a Sub,
     kind: Minimize,
+    /// Whether the overhead of a step counts.
+    overhead: bool,
     w: usize,
     uniform: Option<f32>,
     weight: Vec<f32>,
@@ -69,7 +71,12 @@ pub(crate) struct Snapshot {
 
 impl<'a> Annealer<'a> {
     /// Starts from a path (SSA over the leaves of `sub`; it must have at least two leaves).
-    pub fn new(sub: &'a Sub, kind: Minimize, path: &[(u32, u32)], limit: Option<f64>) -> Self {
+    pub fn new(
+        sub: &'a Sub,
+        (kind, overhead): (Minimize, bool),
+        path: &[(u32, u32)],
+        limit: Option<f64>,
+    ) -> Self {
         let w = WIDTHS.iter().copied().find(|&w| w >= sub.w).unwrap_or(sub.w);
         let mut weight: Vec<f32> = sub.weight.iter().map(|&x| x as f32).collect();
         let uniform = weight.iter().all(|&x| x == weight[0]).then_some(weight[0]);
@@ -88,6 +95,7 @@ impl<'a> Annealer<'a> {
         let mut s = Self {
             sub,
             kind,
+            overhead,
             w,
             uniform,
             weight,
@@ -174,7 +182,10 @@ impl<'a> Annealer<'a> {
         let base = match self.kind {
             Minimize::Macs | Minimize::Size | Minimize::Peak => macs,
             Minimize::Bytes => log2_add(log2_add(a, b), out),
-            Minimize::Time => log2_add(macs.max(log2_add(log2_add(a, b), out) + 3.0), 12.0),
+            Minimize::Time => {
+                let work = macs.max(log2_add(log2_add(a, b), out) + 3.0);
+                if self.overhead { log2_add(work, 12.0) } else { work }
+            }
         };
         if self.any_grad { base + [0.0, 1.0, 1.585][usize::from(ga) + usize::from(gb)] } else { base }
     }

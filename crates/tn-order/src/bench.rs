@@ -11,7 +11,7 @@ pub fn sweeps(net: &Network, tree: &Tree, count: usize) -> f64 {
     let m = Model::new(net);
     let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
     let sub = Sub::new(&leaves, &m.out, &m.lg, m.grad.clone());
-    let mut annealer = Annealer::new(&sub, Minimize::Macs, &tree.ssa_path, None);
+    let mut annealer = Annealer::new(&sub, (Minimize::Macs, false), &tree.ssa_path, None);
     let mut rng = Rng::new(0, 0);
     for _ in 0..count {
         annealer.sweep(0.3, &mut rng);

@@ -5,7 +5,7 @@
 
 use crate::Minimize;
 use crate::model::{Model, Stepper};
-use crate::objective::{grad_times, step_log2};
+use crate::objective::{grad_times, step_log2, work_log2};
 use crate::rng::Rng;
 use crate::sub::Sub;
 
@@ -22,6 +22,7 @@ pub(crate) struct Forest {
     cost: Vec<f64>,
     root: u32,
     kind: Minimize,
+    overhead: bool,
     lg: Vec<f64>,
 }
 
@@ -37,8 +38,13 @@ pub(crate) struct Window {
 }
 
 impl Forest {
-    /// Builds the tree of a path over `model`; `sliced` legs count as extent 1.
-    pub fn new(model: &Model, path: &[(u32, u32)], kind: Minimize, sliced: &[u32]) -> Self {
+    /// Builds the tree of a path over `model`; `sliced` legs count as extent 1. `overhead` says whether that of a step counts.
+    pub fn new(
+        model: &Model,
+        path: &[(u32, u32)],
+        (kind, overhead): (Minimize, bool),
+        sliced: &[u32],
+    ) -> Self {
         let n = model.n();
         let mut lg = model.lg.clone();
         for &i in sliced {
@@ -53,6 +59,7 @@ impl Forest {
             cost: vec![f64::NEG_INFINITY; n],
             root: (n + path.len()).saturating_sub(1) as u32,
             kind,
+            overhead,
             lg,
         };
         let mut stepper = Stepper::new(model);
@@ -88,7 +95,8 @@ impl Forest {
             j += usize::from(y <= x);
         }
         let times = grad_times(self.grad[a], self.grad[b]);
-        self.cost[v] = step_log2(self.kind, sa + sb - both, sa, sb, self.log_size(v), times);
+        let price = if self.overhead { step_log2 } else { work_log2 };
+        self.cost[v] = price(self.kind, sa + sb - both, sa, sb, self.log_size(v), times);
     }
 
     /// The path as it stands.

@@ -78,7 +78,7 @@ pub struct Options {
     pub minimize: Minimize,
     /// The seed of all random choices; trial `i` draws from `(seed, i)`.
     pub seed: u64,
-    /// The number of trials; more trials never give a worse plan. `None`: a default by size.
+    /// The number of trials. `None`: a default by size.
     pub trials: Option<u32>,
     /// A limit on wall time. With it the result depends on the machine's speed.
     pub max_time: Option<Duration>,

@@ -137,7 +137,12 @@ impl Search<'_> {
         if !exchange && matches!(self.kind, Minimize::Size | Minimize::Peak) && !job.is_multiple_of(4) {
             limit = Some((best.max_size - [0.5, 1.0, 2.0][(job % 3) as usize]).max(0.0));
         }
-        Frame { kind: self.kind, limit, keep: &self.limits.keep, sliced, exchange }
+        Frame { kind: self.kind, overhead: self.overhead(), limit, keep: &self.limits.keep, sliced, exchange }
+    }
+
+    /// Whether the overhead of a step decides anything: only slices change the number of steps.
+    fn overhead(&self) -> bool {
+        self.limits.size.is_some() || self.limits.peak.is_some()
     }
 
     /// Keeps the time that the caller will need for a plan like this one.
@@ -413,7 +418,7 @@ fn windows(
     let from = first.unwrap_or(&elite.pool[0]);
     let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
     let frame = search.frame(best, &from.sliced, round);
-    let mut forest = Forest::new(m, &from.core, search.kind, &from.sliced);
+    let mut forest = Forest::new(m, &from.core, (search.kind, search.overhead()), &from.sliced);
     let batch = 8usize;
     let batches = 4 + m.n() / (WINDOW * batch);
     let mut k = 0u64;

@@ -21,6 +21,8 @@ pub(crate) struct Schedule {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub kind: Minimize,
+    /// Whether the overhead of a step counts: with slices there may be many more steps.
+    pub overhead: bool,
     /// log2 of the largest result.
     pub limit: Option<f64>,
     /// Legs that must not be sliced.
@@ -41,7 +43,7 @@ pub(crate) fn anneal(
     rng: &mut Rng,
     clock: &Clock<'_>,
 ) -> Snapshot {
-    let mut s = Annealer::new(sub, frame.kind, path, frame.limit);
+    let mut s = Annealer::new(sub, (frame.kind, frame.overhead), path, frame.limit);
     if !frame.sliced.is_empty() {
         s.set_sliced(frame.sliced);
     }

@@ -209,14 +209,12 @@ proptest! {
     }
 
     #[test]
-    fn more_trials_and_a_start_are_never_worse(net in networks_of(21..40)) {
+    fn a_start_is_never_made_worse(net in networks_of(21..40)) {
         let net = Network { needs_grad: vec![], ..net };
         let of = |trials, start| {
             plan(&net, &Options { trials: Some(trials), start, ..quick(Minimize::Macs) }).unwrap()
         };
-        let few = of(1, None);
         let more = of(9, None);
-        prop_assert!(more.cost.log10_macs <= few.cost.log10_macs + 1e-9 || few.optimal);
         let resumed = of(1, Some(more.tree.clone()));
         prop_assert!(resumed.cost.log10_macs <= more.cost.log10_macs + 1e-9);
     }

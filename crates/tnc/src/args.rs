@@ -108,7 +108,7 @@ pub struct Search {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub max_time: Option<Duration>,
     /// Trials of the search
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// How long to search, counted: fast, auto or best; `--trials` and `--max-time` go before it
     #[arg(long, value_enum, default_value_t = Preset::Auto, value_name = "PRESET")]
@@ -558,6 +558,7 @@ mod tests {
             "tnc plan a.tn --max-time -1s",
             "tnc plan a.tn --dtype f16",
             "tnc plan a.tn --minimize luck",
+            "tnc plan a.tn --trials 0",
             "tnc plan a.tn --sweep chi",
             "tnc plan a.tn --preset eternal",
             "tnc plan a.tn --refine",

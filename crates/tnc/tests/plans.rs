@@ -197,6 +197,13 @@ fn bad_paths_are_wrong_inputs() {
     assert_eq!(fails(at, &["plan", "lattice.json", "--refine"]).0, 2);
     ok(at, &["plan", "lattice.json", "-o", "p.ron"]);
     assert_eq!(fails(at, &["plan", "p.ron", "--path", "p.json"]).0, 2);
+    let text = std::fs::read_to_string(at.join("p.ron")).unwrap();
+    let (body, _) = text.trim_end().rsplit_once('\n').unwrap();
+    for changed in [text.replacen("lattice", "another", 1), body.to_owned()] {
+        std::fs::write(at.join("changed.ron"), changed).unwrap();
+        let (status, why) = fails(at, &["explain", "changed.ron"]);
+        assert!(status == 1 && why.contains("make it again"), "{why}");
+    }
 }
 
 #[test]

@@ -9,13 +9,18 @@ use tn_driver::emit::{Emission, emit};
 
 /// Emits.
 pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
-    // Emitted text must depend on nothing but source and options: no cache.
-    let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), Manner::Pure, talk)?;
     let emission = match (a.target, a.runtime) {
         (Target::Rust, Runtime::Inline) => Emission::Rust { runtime_crate: false },
         (Target::Rust, Runtime::Crate) => Emission::Rust { runtime_crate: true },
-        (Target::Cuda, _) => Emission::Cuda,
+        (Target::Cuda, Runtime::Inline) => Emission::Cuda,
+        (Target::Cuda, Runtime::Crate) => {
+            return Err(Error::Usage(
+                "generated CUDA uses no runtime crate, help: leave out `--runtime crate`".into(),
+            ));
+        }
     };
+    // Emitted text must depend on nothing but source and options: no cache.
+    let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), Manner::Pure, talk)?;
     let files = emit(planned.plan()?, emission)?;
     std::fs::create_dir_all(&a.output)
         .map_err(|e| Error::Io(format!("cannot create `{}`: {e}", a.output.display())))?;

@@ -116,6 +116,12 @@ pub fn planned(
 ) -> Result<Planned, Error> {
     let (mut options, progress) = options(what, search, manner, talk)?;
     more(&mut options);
+    if options.wrt.is_some() && !options.grad && !options.jvp {
+        return Err(Error::Usage(
+            "`--wrt` names the leaves that need a gradient, help: ask for one with `--grad` or `--jvp`"
+                .into(),
+        ));
+    }
     match what.source() {
         Source::Plan(path) => {
             let plan = load_plan(&path)?;
