@@ -112,15 +112,10 @@ fn sliced(r: &RegionPlan) -> Value {
 
 fn slices(r: &RegionPlan) -> Value {
     let exact = r.sliced.iter().try_fold(1u64, |p, &i| p.checked_mul(*r.sizes.get(i as usize)?));
-    match exact.filter(|&n| n < 1 << 63) {
-        Some(n) => json!(n),
-        None => {
-            number(r.sliced.iter().map(|&i| r.sizes.get(i as usize).map_or(1.0, |&s| s as f64)).product())
-        }
-    }
+    exact.map_or(Value::Null, |n| bytes(n.into()))
 }
 
-/// A byte count: an integer, `null` above 2^63.
+/// A count: an integer, `null` above 2^63.
 pub fn bytes(n: u128) -> Value {
     if n <= 1 << 63 { json!(n as u64) } else { Value::Null }
 }

@@ -37,6 +37,15 @@ pub(crate) struct Window {
     pub value: f64,
 }
 
+impl Window {
+    /// Frees the contractions of a window that others may share.
+    pub fn release(&self, busy: &mut [bool]) {
+        for &v in &self.inner {
+            busy[v as usize] = false;
+        }
+    }
+}
+
 impl Forest {
     /// Builds the tree of a path over `model`; `sliced` legs count as extent 1. `overhead` says whether that of a step counts.
     pub fn new(
@@ -101,17 +110,10 @@ impl Forest {
 
     /// The path as it stands.
     pub fn path(&self) -> Vec<(u32, u32)> {
-        let mut order = Vec::with_capacity(self.n);
-        let mut stack = vec![self.root];
-        while let Some(v) = stack.pop() {
-            if v as usize >= self.n {
-                order.push(v);
-                stack.extend(self.kids[v as usize]);
-            }
-        }
+        let order = self.contractions();
         let mut name: Vec<u32> = (0..self.kids.len() as u32).collect();
         let mut path = Vec::with_capacity(order.len());
-        for &v in order.iter().rev() {
+        for &v in &order {
             let [a, b] = self.kids[v as usize];
             name[v as usize] = (self.n + path.len()) as u32;
             path.push((name[a as usize], name[b as usize]));
@@ -140,6 +142,11 @@ impl Forest {
             top = p as usize;
         }
         let greedy = rng.next() & 1 == 0;
+        self.window_at(top, size, greedy, busy)
+    }
+
+    /// The window below a contraction: `greedy` opens the costliest contractions first, else the nearest.
+    pub fn window_at(&self, top: usize, size: usize, greedy: bool, busy: &mut [bool]) -> Option<Window> {
         let mut inner = vec![top as u32];
         let mut leaves: Vec<u32> = Vec::new();
         let mut frontier: Vec<u32> = self.kids[top].to_vec();
@@ -237,6 +244,27 @@ impl Forest {
             }
             self.price(v);
         }
+    }
+
+    /// The contractions, children before parents.
+    pub fn contractions(&self) -> Vec<u32> {
+        let mut order = Vec::with_capacity(self.n);
+        let mut stack = vec![self.root];
+        while let Some(v) = stack.pop() {
+            if v as usize >= self.n {
+                order.push(v);
+                stack.extend(self.kids[v as usize]);
+            }
+        }
+        order.reverse();
+        order
+    }
+
+    /// log2 of the cost of all contractions.
+    pub fn total(&self) -> f64 {
+        let mut sum = crate::cost::LogSum::new();
+        self.cost[self.n..].iter().for_each(|&c| sum.add(c));
+        sum.log2()
     }
 
     /// The number of nodes.

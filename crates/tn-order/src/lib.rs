@@ -23,6 +23,7 @@ mod objective;
 mod options;
 mod plan;
 mod portfolio;
+mod reconfigure;
 mod refine;
 mod rng;
 mod simplify;

@@ -18,6 +18,8 @@ const EXACT_WORK: u64 = 1_800_000_000;
 
 /// The part of the time that goes to the steps which the simplification fixed.
 const POLISH: f64 = 0.05;
+/// The same where a tree was given, which need not begin with those steps.
+const POLISH_GIVEN: f64 = 0.5;
 /// Trees with more legs in all are left as the simplification makes them.
 const MOST_LEGS: f64 = 5e6;
 
@@ -66,11 +68,16 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
 /// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
 fn improve(search: &mut Search<'_>, best: &mut Candidate, unit: f64) -> bool {
     let fixed = !search.simple.prefix.is_empty();
+    if !fixed && best.core.is_empty() {
+        // a tree that was given is a tree of the simplified network too
+        best.core = best.path.clone();
+    }
     if !fixed || search.legs(best) > MOST_LEGS {
         return run(search, best, unit);
     }
     if search.simple.model.n() >= 3 {
-        let share = search.clock.left().unwrap_or(0.0).max(0.0) * POLISH;
+        let given = if search.opts.start.is_some() { POLISH_GIVEN } else { POLISH };
+        let share = search.clock.left().unwrap_or(0.0).max(0.0) * given;
         search.clock.reserve(share);
         run(search, best, unit);
         search.clock.release(share);

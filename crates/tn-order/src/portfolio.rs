@@ -8,6 +8,7 @@ use crate::forest::{Forest, Window};
 use crate::greedy::{Taste, greedy};
 use crate::model::Model;
 use crate::objective::{Limits, Score, figures};
+use crate::reconfigure::reconfigure;
 use crate::refine::{Frame, Schedule, anneal};
 use crate::rng::Rng;
 use crate::simplify::Simplified;
@@ -24,6 +25,8 @@ const WHOLE: usize = 1500;
 const WINDOW: usize = 320;
 /// Jobs of a round where the budget is counted.
 const JOBS: u64 = 4;
+/// Building and rating the forest of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
+const FOREST: f64 = 8.0;
 /// The trees kept to start again from.
 const ELITE: usize = 6;
 /// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
@@ -300,7 +303,9 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             break;
         }
         let before = best.score;
-        if search.clock.over() || (timed && sub.is_none() && search.clock.left().is_some_and(|l| l < unit)) {
+        if search.clock.over()
+            || (timed && sub.is_none() && search.clock.left().is_some_and(|l| l < FOREST * unit))
+        {
             return true;
         }
         let now = search.clock.elapsed();
@@ -319,6 +324,11 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             None => vec![windows(search, &starts, &elite, best, round, until, threads)],
         };
         for c in results {
+            take(c, best, &mut elite);
+        }
+        if best.score.better(&before)
+            && let Some(c) = reconfigure(search, best)
+        {
             take(c, best, &mut elite);
         }
         still = if best.score.better(&before) { 0 } else { still + 1 };
@@ -370,6 +380,9 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
         }
         round += 1;
     }
+    if let Some(c) = reconfigure(search, best) {
+        *best = c;
+    }
     search.clock.over()
 }
 
@@ -418,13 +431,18 @@ fn windows(
     let from = first.unwrap_or(&elite.pool[0]);
     let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
     let frame = search.frame(best, &from.sliced, round);
+    let began = search.clock.elapsed();
     let mut forest = Forest::new(m, &from.core, (search.kind, search.overhead()), &from.sliced);
+    // looking at the whole tree once more, at the end, takes as long
+    let look = search.clock.elapsed() - began;
+    let late =
+        |now: f64| search.clock.left().is_some_and(|l| l < look) || until.is_some_and(|u| now + look >= u.1);
     let batch = 8usize;
     let batches = 4 + m.n() / (WINDOW * batch);
     let mut k = 0u64;
     loop {
         let now = search.clock.elapsed();
-        if search.clock.over() || until.map_or(k >= batches as u64, |u| now >= u.1) {
+        if search.clock.over() || late(now) || (until.is_none() && k >= batches as u64) {
             break;
         }
         let mut busy = vec![false; forest.nodes()];
