@@ -76,8 +76,8 @@ const SERIAL: usize = 16;
 /// Rounding of the bounds in single precision.
 const SLACK: f32 = 1.0 + 1e-5;
 /// The modelled time of an element of traffic, in multiply-adds, and of a step.
-const TRAFFIC: f64 = 8.0;
-const OVERHEAD_LOG2: f64 = 12.0;
+pub(crate) const TRAFFIC: f64 = 8.0;
+pub(crate) const OVERHEAD_LOG2: f64 = 12.0;
 /// A bound is taken a little above the figure that must pass it.
 const SLIGHTLY: f64 = 1.0 + 1e-9;
 /// A gain of less than this part is rounding.

@@ -13,6 +13,7 @@ pub mod bench;
 mod clock;
 mod cost;
 mod exact;
+mod exact_sparse;
 mod forest;
 mod given;
 mod greedy;

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
+use crate::exact_sparse;
 use crate::model::Model;
 use crate::objective::{Limits, figures};
 use crate::portfolio::{Candidate, Search, polish, run};
@@ -15,6 +16,13 @@ use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
 const EXACT_TENSORS: usize = 20;
 /// Splits that the exact search may look at: all those of 20 tensors.
 const EXACT_WORK: u64 = 1_800_000_000;
+
+/// Up to this many tensors the table of all subsets is filled in a few milliseconds.
+const SMALL_TABLE: usize = 14;
+/// Pairs of sets that the search of larger, sparse networks may look at.
+const SPARSE_WORK: u64 = 30_000_000;
+/// The part of the time that it may take.
+const SPARSE_SHARE: f64 = 0.1;
 
 /// The part of the time that goes to the steps which the simplification fixed.
 const POLISH: f64 = 0.05;
@@ -53,7 +61,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     search.keep_time(&best);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
-    if (3..=EXACT_TENSORS).contains(&n) {
+    if (3..=exact_sparse::MAX_LEAVES).contains(&n) {
         search.warm_up(&mut best);
         if best.sliced.is_empty() {
             optimal = exact(&search, &mut best);
@@ -106,7 +114,17 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
     };
     let over = || search.clock.over();
     let mut path = Vec::new();
-    let (_, proof) = Exact::default().solve(&sub, search.kind, bounds, &over, &mut path);
+    let mut proof = Proof::GaveUp;
+    if m.n() > SMALL_TABLE {
+        let most = search.clock.left().map(|l| l * SPARSE_SHARE + search.clock.elapsed());
+        let over = || over() || most.is_some_and(|m| search.clock.elapsed() > m);
+        // where the table can follow, only a quick look
+        let work = if m.n() <= EXACT_TENSORS { SPARSE_WORK / 10 } else { SPARSE_WORK };
+        proof = exact_sparse::solve(&sub, search.kind, Bounds { work, ..bounds }, &over, &mut path);
+    }
+    if proof == Proof::GaveUp && m.n() <= EXACT_TENSORS {
+        proof = Exact::default().solve(&sub, search.kind, bounds, &over, &mut path).1;
+    }
     match proof {
         Proof::GaveUp => false,
         Proof::NoBetter => search.limits.peak.is_none(),

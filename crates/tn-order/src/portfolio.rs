@@ -62,7 +62,7 @@ impl Search<'_> {
         let mut sliced = sliced.to_vec();
         let mut f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
         if f.score.excess > 0.0 {
-            sliced = slice(&self.model, &path, self.kind, &self.limits, &sliced);
+            sliced = slice(&self.model, &path, self.kind, &self.limits, &sliced, &|| self.clock.over());
             f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
         }
         Candidate { path, core: Vec::new(), sliced, score: f.score, max_size: f.max_size }

@@ -30,13 +30,14 @@ fn uses(model: &Model, path: &[(u32, u32)]) -> Uses {
 const MANY: usize = 128;
 
 /// Adds to the slices `from` greedily until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost
-/// first; they may fail the limits where no further leg helps.
+/// first; they may fail the limits where no further leg helps. Once `hurry` says so, the choice is rough: many legs at a time.
 pub(crate) fn slice(
     model: &Model,
     path: &[(u32, u32)],
     kind: Minimize,
     limits: &Limits,
     from: &[u32],
+    hurry: &dyn Fn() -> bool,
 ) -> Vec<u32> {
     let n = model.n();
     let u = uses(model, path);
@@ -97,7 +98,8 @@ pub(crate) fn slice(
             })
             .collect();
         rated.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
-        let pick = if over_size {
+        let rough = hurry();
+        let pick = if over_size || rough {
             Some(rated[0].1)
         } else {
             // try the cheap ones and take the one that lowers the peak at the least price
@@ -117,7 +119,11 @@ pub(crate) fn slice(
             best.map(|b| b.1).or_else(|| rated.first().map(|r| r.1))
         };
         let Some(i) = pick else { break };
-        let more = if sliced.len() < MANY { 0 } else { sliced.len() / 4 };
+        let more = match (rough, sliced.len() < MANY) {
+            (false, true) => 0,
+            (false, false) => sliced.len() / 4,
+            (true, _) => 8 + sliced.len(),
+        };
         let rest = rated.iter().map(|r| r.1).filter(|&r| r != i).take(more);
         for i in std::iter::once(i).chain(rest) {
             sliced.push(i);
@@ -125,7 +131,9 @@ pub(crate) fn slice(
         }
         now = figures(model, path, &sliced, kind, limits);
     }
-    prune(model, path, kind, limits, &mut sliced);
+    if !hurry() {
+        prune(model, path, kind, limits, &mut sliced);
+    }
     sliced
 }
 

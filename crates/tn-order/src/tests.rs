@@ -1,5 +1,10 @@
 //! The planner against brute force and against a plain reference of the counting rules.
 
+use crate::exact::{Bounds, Exact, Proof};
+use crate::exact_sparse;
+use crate::model::Model;
+use crate::objective::{Limits, figures};
+use crate::sub::Sub;
 use crate::{Cost, Minimize, Network, Options, Tree, evaluate, naive, plan};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -165,6 +170,37 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn both_exact_searches_agree(net in networks(9), kind in 0usize..3) {
+        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
+        let model = Model::new(&net);
+        prop_assume!(model.n() > 1);
+        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
+        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
+        let free =
+            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+        let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
+        let (mut dense, mut sparse) = (Vec::new(), Vec::new());
+        let (value, proof) = Exact::default().solve(&sub, kind, free, &|| false, &mut dense);
+        prop_assert_eq!(proof, Proof::Optimal);
+        prop_assert!((value.log2() - worth(&dense)).abs() < 1e-9 || value == 0.0);
+        for (upper, found) in [(f64::INFINITY, true), (value * (1.0 + 1e-9), true), (value * (1.0 - 1e-6), false)] {
+            let bounds = Bounds { upper, ..free };
+            let proof = exact_sparse::solve(&sub, kind, bounds, &|| false, &mut sparse);
+            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
+            prop_assert!(!found || (worth(&sparse) - worth(&dense)).abs() < 1e-9);
+            let (_, proof) = Exact::default().solve(&sub, kind, bounds, &|| false, &mut dense);
+            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
+            if !found {
+                Exact::default().solve(&sub, kind, free, &|| false, &mut dense);
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
@@ -218,6 +254,29 @@ proptest! {
         let resumed = of(1, Some(more.tree.clone()));
         prop_assert!(resumed.cost.log10_macs <= more.cost.log10_macs + 1e-9);
     }
+}
+
+#[test]
+fn steps_that_cost_little_are_the_best_too() {
+    // a chain times vectors: most of the modelled time is the overhead of steps, which no tree can change
+    let (n, bond) = (300u32, 16u64);
+    let cores = (0..n).map(|k| vec![k, n + 1 + k, k + 1]);
+    let size = |k: u32| match k {
+        0 => 1,
+        k if k < n => bond,
+        k if k == n => 1,
+        _ => 2,
+    };
+    let net = Network {
+        inputs: cores.chain((0..n).map(|k| vec![n + 1 + k])).collect(),
+        output: vec![],
+        sizes: (0..=2 * n).map(size).collect(),
+        needs_grad: vec![],
+    };
+    let out = plan(&net, &Options::default()).unwrap();
+    // every vector into its core, then a vector from one end to the other
+    let sweep = 3.0 * f64::from(n) * (bond * bond) as f64;
+    assert!(10f64.powf(out.cost.log10_macs) < 1.1 * sweep, "10^{}", out.cost.log10_macs);
 }
 
 fn chain(n: usize) -> Network {
