@@ -18,9 +18,22 @@ pub fn interpret(
     given: &Arrays,
     saved: &mut Vec<Complex64>,
 ) -> Result<Arrays, String> {
+    interpret_watched(plan, entry, size, given, saved).map(|(arrays, _)| arrays)
+}
+
+/// The same, and the largest modulus of all numbers on the way, infinite where one was none. Where it is large, two ways to compute the same
+/// may have little in common: the sine of 10^15 has no digit that a rounding leaves.
+pub fn interpret_watched(
+    plan: &Plan,
+    entry: &Entry,
+    size: &dyn Fn(SymbolId) -> u64,
+    given: &Arrays,
+    saved: &mut Vec<Complex64>,
+) -> Result<(Arrays, f64), String> {
     let eval = |p: &Poly| p.eval(|s| size(s) as i64);
     let nan = Complex64::new(f64::NAN, f64::NAN);
-    let mut run = Run { plan, entry, size, vars: vec![0; entry.vars.len()], memory: vec![], place: vec![] };
+    let vars = vec![0; entry.vars.len()];
+    let mut run = Run { plan, entry, size, vars, memory: vec![], place: vec![], largest: 0.0 };
     run.memory.push(vec![nan; usize::try_from(eval(&entry.workspace_len)).map_err(|e| e.to_string())?]);
     if entry.kind == EntryKind::ForwardSaving {
         *saved = vec![nan; usize::try_from(eval(&entry.saved_len)).map_err(|e| e.to_string())?];
@@ -55,11 +68,12 @@ pub fn interpret(
     run.items(&entry.body)?;
     *saved = std::mem::take(&mut run.memory[1]);
     let results = |c: &Class| matches!(c, Class::Output(_) | Class::Grad(_) | Class::Jvp(_));
-    Ok(homes
+    let arrays = homes
         .into_iter()
         .filter(|(c, _)| results(c))
         .map(|(c, at)| (c, std::mem::take(&mut run.memory[at])))
-        .collect())
+        .collect();
+    Ok((arrays, run.largest))
 }
 
 struct Run<'a> {
@@ -71,6 +85,8 @@ struct Run<'a> {
     memory: Vec<Vec<Complex64>>,
     /// Memory, offset and length of each buffer.
     place: Vec<(usize, i128, i128)>,
+    /// The largest modulus so far.
+    largest: f64,
 }
 
 impl Run<'_> {
@@ -150,6 +166,8 @@ impl Run<'_> {
                     args[k] = self.memory[memory][i];
                 }
                 let value = body.eval(&args);
+                let modulus = if value.is_finite() { value.norm() } else { f64::INFINITY };
+                self.largest = self.largest.max(modulus);
                 match step.fold {
                     Fold::Sum => acc += value,
                     Fold::MaxAbs => acc = Complex64::new(acc.re.max(value.norm()), 0.0),
