@@ -410,9 +410,8 @@ impl<'a> Annealer<'a> {
                 self.flip(b);
                 let (_, total) = self.probe();
                 self.flip(b);
-                let rate = total / 1.0 - f64::from(self.penalty) * 0.0;
-                if rate < pick.0 {
-                    pick = (rate, b);
+                if total < pick.0 {
+                    pick = (total, b);
                 }
             }
             self.flip(pick.1);

@@ -94,7 +94,7 @@ impl Elab<'_> {
     }
 
     fn operands(&mut self, op: BinaryOp, l: &Value, r: &Value, span: Span) -> Failed {
-        let message = format!("`{}` of {} and {}", symbol(op), l.type_name(), r.type_name());
+        let message = format!("`{}` of {} and {}", op.symbol(), l.type_name(), r.type_name());
         self.error(Code::TypeMismatch, span, message)
     }
 
@@ -141,24 +141,5 @@ impl Elab<'_> {
             }
         };
         Ok(Value::Int(value, poly.as_constant().is_none().then(|| Rc::new(poly))))
-    }
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Rem => "%",
-        BinaryOp::Pow => "^",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::And => "&&",
-        BinaryOp::Or => "||",
     }
 }

@@ -16,25 +16,6 @@ fn class(op: BinaryOp) -> u8 {
     }
 }
 
-fn sign(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Or => "||",
-        BinaryOp::And => "&&",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Rem => "%",
-        BinaryOp::Pow => "^",
-    }
-}
-
 /// How a bracketed sequence is laid out where it does not fit on a line.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
@@ -203,7 +184,7 @@ impl Writer<'_> {
         if class(*top) == 6 || (tight && class(*top) >= 4) {
             let mut docs = vec![first];
             for (op, rhs, _) in links {
-                docs.push(text(sign(op)));
+                docs.push(text(op.symbol()));
                 docs.push(self.expr(rhs, tight));
             }
             return concat(docs);
@@ -220,7 +201,7 @@ impl Writer<'_> {
                 }
                 broken = true;
             }
-            rest.extend([Doc::Line, text(format!("{} ", sign(op))), self.expr(rhs, tight)]);
+            rest.extend([Doc::Line, text(format!("{} ", op.symbol())), self.expr(rhs, tight)]);
         }
         group_broken(concat(vec![first, indent(concat(rest))]), broken)
     }
