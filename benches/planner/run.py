@@ -5,6 +5,7 @@
     python3 benches/planner/run.py --quick            10 networks, 3 s, one seed: the inner loop
     python3 benches/planner/run.py --sliced           the circuits under a limit on the largest result
     python3 benches/planner/run.py --small            the networks with a proven optimum: the time to it
+    python3 benches/planner/run.py --families         networks outside the corpus, made from --set: 1 s and 10 s, one seed
     python3 benches/planner/run.py --full --sliced --small --update-readme
                                                       all of it, and the tables and docs/planner.svg anew
 
@@ -25,6 +26,7 @@ import time
 from pathlib import Path
 
 import report
+from families import families
 from score import BadPath, score_plan
 
 HERE = Path(__file__).resolve().parent
@@ -238,12 +240,13 @@ def update_readme(folder, mode):
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for mode in ("full", "quick", "sliced", "small"):
+    for mode in ("full", "quick", "sliced", "small", "families"):
         parser.add_argument(f"--{mode}", dest="modes", action="append_const", const=mode)
     numbers = lambda words: [float(x) for x in words.split(",")]  # noqa: E731
     names = lambda words: words.split(",")  # noqa: E731
     parser.add_argument("--budgets", type=numbers, help="seconds, comma-separated")
     parser.add_argument("--seeds", type=int, help="runs of each planner on each network")
+    parser.add_argument("--set", type=int, default=0, help="the seed of --families' networks")
     parser.add_argument("--only", type=names, help="networks whose names contain one of these words")
     parser.add_argument("--planners", type=names, help="these only, comma-separated")
     parser.add_argument("--out", type=Path, default=ROOT / "target" / "planner", help="a folder in it for each mode")
@@ -254,15 +257,28 @@ def arguments():
     return parser.parse_args()
 
 
+def make_families(folder, seed):
+    """Writes the networks outside the corpus and returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, builder in sorted(families(seed).items()):
+        paths.append(folder / f"{name}.json")
+        paths[-1].write_text(json.dumps(builder.network()), encoding="utf-8")
+    return paths
+
+
 def plan_of(mode, options):
     """What a mode runs where the options do not say otherwise: networks, budgets, seeds, limit."""
     optima = json.loads((CORPUS / "optima.json").read_text(encoding="utf-8"))
     networks = sorted(p for p in CORPUS.glob("*.json") if p.stem not in ("baselines", "optima"))
+    if mode == "families":
+        networks = make_families(options.out / mode / "networks", options.set)
     chosen, budgets, seeds, limit = {
         "full": (None, [1.0, 10.0], 3, None),
         "quick": (QUICK, [3.0], 1, None),
         "sliced": (SLICED, [30.0], 1, MAX_SIZE),
         "small": (list(optima), [2.0], 5, None),
+        "families": (None, [1.0, 10.0], 1, None),
     }[mode]
     networks = [p for p in networks if chosen is None or p.stem in chosen]
     if options.only:

@@ -39,8 +39,9 @@ pub(crate) struct Exact {
     unit: f64,
     /// The roots of the sizes in double precision; empty where the objective has no use for them.
     root: Vec<f64>,
-    /// The least value, root, and value with what it takes to read it of the sets of every number of leaves.
-    least: Vec<[f64; 3]>,
+    /// The least value, root, and value with what it takes to read it of the sets of every number of leaves: of those without
+    /// the first leaf, and of those with it.
+    least: Vec<[[f64; 3]; 2]>,
 }
 
 /// What the search proved.
@@ -112,6 +113,10 @@ impl Exact {
             _ => 0.0,
         };
         let b = Bounds { upper: b.upper - constant, ..b };
+        // the leaf of the most legs first, so that the sets with a hub are told from those without
+        let hub = (0..n).max_by_key(|&k| (sub.row(k).iter().map(|x| x.count_ones()).sum::<u32>(), n - k)).unwrap_or(0);
+        let swapped = sub.swapped(0, hub);
+        let sub = &swapped;
         self.tables(sub, b.shift);
         let full = (1usize << n) - 1;
         let mut proof = self.fill_any(sub, kind, b, over);
@@ -140,7 +145,11 @@ impl Exact {
             let a = self.split[s] as usize;
             let id = |x: usize| -> u32 {
                 if x & (x - 1) == 0 {
-                    x.trailing_zeros()
+                    match x.trailing_zeros() {
+                        0 => hub as u32,
+                        k if k == hub as u32 => 0,
+                        k => k,
+                    }
                 } else {
                     made.iter().find(|m| m.0 == x).map_or(0, |m| m.1)
                 }
@@ -242,7 +251,7 @@ impl Exact {
         if matches!(kind, Minimize::Size | Minimize::Peak) {
             return;
         }
-        self.least.resize(sub.n + 1, [f64::INFINITY; 3]);
+        self.least.resize(sub.n + 1, [[f64::INFINITY; 3]; 2]);
         if kind == Minimize::Bytes {
             self.moved.resize(total, f32::INFINITY);
             return;
@@ -335,7 +344,7 @@ impl Exact {
             Minimize::Size => {}
             Minimize::Macs | Minimize::Time | Minimize::Bytes => {
                 let root = self.root.get(s).copied().unwrap_or(0.0);
-                let least = &mut self.least[s.count_ones() as usize];
+                let least = &mut self.least[s.count_ones() as usize][s & 1];
                 *least = [least[0].min(value.0), least[1].min(root), least[2].min(value.0 + read)];
             }
         }
@@ -384,10 +393,11 @@ impl Exact {
         let base = if self.root.is_empty() { 0.0 } else { made };
         let count = s.count_ones();
         let traffic = if kind == Minimize::Time { TRAFFIC } else { 0.0 };
-        // what the splits of a class (by the number of leaves of one part) cost at least
+        // what the splits of a class (by the number of leaves of the part without the lowest) cost at least
         let third = (-b.shift / 3.0).exp2();
         let class = |j: u32| {
-            let ([va, ra, ma], [vb, rb, mb]) = (self.least[j as usize], self.least[(count - j) as usize]);
+            let ([va, ra, ma], [vb, rb, mb]) =
+                (self.least[(count - j) as usize][s & 1], self.least[j as usize][0]);
             match kind {
                 Minimize::Bytes => ma + mb + made,
                 _ => {
@@ -471,26 +481,35 @@ impl Exact {
             }
             let worth = |j: u32, cut: f32| (class(j) - base) * self.unit <= f64::from(cut);
             let all = 1u64 << (count - 1);
-            let open: u64 = (2..count - 1).filter(|&j| worth(j, cut)).map(|j| binomial(count - 1, j)).sum();
-            if 2 * open < all {
-                let spread = Spread::new(rest);
-                let root = key[s][1];
-                for j in 2..count - 1 {
-                    if !worth(j, cut) {
-                        continue;
-                    }
-                    let (mut x, end) = ((1usize << j) - 1, 1usize << (count - 1));
-                    while x < end {
-                        let c = spread.of(x);
-                        if passes(key[s ^ c], key[c], root, cut) {
-                            cut = look(c);
-                            if cut == DONE {
-                                return best.get();
-                            }
-                        }
-                        x = next_of_count(x);
-                    }
+            // the most promising first: what they find rules out others
+            let mut classes: Vec<u32> = (2..count - 1).collect();
+            classes.sort_by(|&x, &y| class(x).total_cmp(&class(y)));
+            let spread = Spread::new(rest);
+            let root = key[s][1];
+            let mut sure = false;
+            for (at, &j) in classes.iter().enumerate() {
+                if !worth(j, cut) {
+                    // nor are those behind it
+                    return best.get();
                 }
+                let open = || classes[at..].iter().filter(|&&j| worth(j, cut)).map(|&j| binomial(count - 1, j));
+                sure = sure || 2 * open().sum::<u64>() < all;
+                if !sure && (at > 0 || 4 * binomial(count - 1, j) > all) {
+                    break;
+                }
+                let (mut x, end) = ((1usize << j) - 1, 1usize << (count - 1));
+                while x < end {
+                    let c = spread.of(x);
+                    if passes(key[s ^ c], key[c], root, cut) {
+                        cut = look(c);
+                        if cut == DONE {
+                            return best.get();
+                        }
+                    }
+                    x = next_of_count(x);
+                }
+            }
+            if sure {
                 return best.get();
             }
         }

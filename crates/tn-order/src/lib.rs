@@ -8,6 +8,7 @@
 //! size is past the range of `f64` are planned like any other.
 
 mod anneal;
+mod bisect;
 #[doc(hidden)]
 pub mod bench;
 mod clock;
@@ -17,6 +18,7 @@ mod exact_sparse;
 mod forest;
 mod given;
 mod greedy;
+mod interval;
 mod model;
 mod naive;
 mod network;

@@ -3,9 +3,11 @@
 //! A round is a fixed list of jobs which read only what earlier rounds left, so the result does not depend on the number
 //! of threads. With a time limit, a round has as many jobs as threads and all of them end at the same moment.
 
+use crate::bisect::dissect;
 use crate::clock::Clock;
 use crate::forest::{Forest, Window};
 use crate::greedy::{Taste, greedy};
+use crate::interval::interval;
 use crate::model::Model;
 use crate::objective::{Limits, Score, figures};
 use crate::reconfigure::reconfigure;
@@ -27,6 +29,14 @@ const WINDOW: usize = 320;
 const JOBS: u64 = 4;
 /// Building and rating the forest of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
 const FOREST: f64 = 8.0;
+/// Kinds of starts.
+const KINDS: u64 = 10;
+/// Of the time left, the part that one start may take, and what it may where there is no limit (seconds, about).
+const START_SHARE: f64 = 0.03;
+const UNTIMED: f64 = 0.1;
+/// What recursive bisection takes a term, and an interval program a term to the third, about, in seconds.
+const DISSECT: f64 = 30e-6;
+const INTERVAL: f64 = 0.1e-9;
 /// The trees kept to start again from.
 const ELITE: usize = 6;
 /// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
@@ -87,7 +97,7 @@ impl Search<'_> {
     fn start(&self, i: u64) -> (f64, Vec<(u32, u32)>) {
         let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
         let m = &self.simple.model;
-        let (kind, turn) = (i % 8, i / 8);
+        let (kind, turn) = (i % KINDS, i / KINDS);
         let from = if turn == 0 { 0 } else { rng.below(m.n()) };
         let far = || peripheral(m, from);
         let noise = if turn < 3 { 0.0 } else { 0.05 };
@@ -102,13 +112,28 @@ impl Search<'_> {
             4 => climb(m, &flow(m, far(), rounds / 10), [1.0, 3.0, 0.3][(turn % 3) as usize]),
             5 => sweep(m, Rule::Breadth, far(), noise, &mut rng),
             6 => sweep(m, Rule::Boundary, far(), noise, &mut rng),
+            8 | 9 if self.affords(m.n() as f64 * DISSECT) => {
+                let slack = [0.05, 0.2, 0.35, 0.1][(turn % 4) as usize];
+                dissect(m, if kind == 8 { slack } else { 0.5 * slack + 0.02 }, &mut rng)
+            }
             _ => {
                 let taste = Taste::draw(&mut rng, i + 1);
                 let path = greedy(m, taste, &mut rng);
                 return (figures(m, &path, &[], Minimize::Macs, &Limits::default()).score.value, path);
             }
         };
-        (chain_cost(m, &order), chain(m, &order))
+        let known = chain_cost(m, &order);
+        if self.affords((m.n() as f64).powi(3) * INTERVAL)
+            && let Some(path) = interval(m, &order, known)
+        {
+            return (figures(m, &path, &[], Minimize::Macs, &Limits::default()).score.value, path);
+        }
+        (known, chain(m, &order))
+    }
+
+    /// Whether a start that takes about so long is worth it.
+    fn affords(&self, seconds: f64) -> bool {
+        seconds < self.clock.left().map_or(UNTIMED, |l| START_SHARE * l)
     }
 
     /// A short annealing of a small network, to give the exact search a tight bound.
@@ -265,15 +290,16 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             break;
         }
         // with a time limit, no more starts than a third of what is left allows
-        let afford = search.clock.left().map_or(8.0, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
-        let count = (afford as usize).min(8);
+        let all = KINDS as usize;
+        let afford = search.clock.left().map_or(f64::INFINITY, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
+        let count = (afford as usize).min(all);
         let made =
-            parallel(threads, count, |k| (!search.clock.over()).then(|| search.start(started + k as u64)));
+            parallel(threads, count, |k| (!search.clock.over()).then(|| {let t=search.clock.elapsed(); let r=search.start(started + k as u64); if std::env::var_os("DBG").is_some() { eprintln!("start {} cost {:.3} took {:.4} at {:.3}", started+k as u64, r.0*0.30103, search.clock.elapsed()-t, t); } r}));
         pool.extend(made.into_iter().flatten());
         pool.sort_by(|a, b| a.0.total_cmp(&b.0));
         pool.truncate(ELITE);
-        started += 8;
-        if count < 8 {
+        started += KINDS;
+        if count < all {
             break;
         }
     }
@@ -324,6 +350,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             None => vec![windows(search, &starts, &elite, best, round, until, threads)],
         };
         for c in results {
+            if std::env::var_os("DBG").is_some() { eprintln!("round {round} now {:.2} until {:?} got {:.3} best {:.3}", now, until, c.score.second*0.30103, best.score.second*0.30103); }
             take(c, best, &mut elite);
         }
         if best.score.better(&before)
@@ -411,6 +438,7 @@ fn job(
     let plan = Schedule { sweeps, beta: (first, 16.0), until };
     let frame = search.frame(best, &from.sliced, job);
     let snap = anneal(sub, &from.core, frame, plan, &mut rng, &search.clock);
+    if std::env::var_os("DBG").is_some() { eprintln!("  job {job} fresh {fresh} beta {first} from {:.3}", from.score.second*0.30103); }
     search.rate_core(snap.path, &snap.sliced)
 }
 

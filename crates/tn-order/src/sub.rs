@@ -69,6 +69,16 @@ impl Sub {
         sub
     }
 
+    /// The same part with two leaves in each other's place.
+    pub fn swapped(&self, x: usize, y: usize) -> Self {
+        let mut sub = self.clone();
+        for k in 0..self.w {
+            sub.rows.swap(x * self.w + k, y * self.w + k);
+        }
+        sub.grad.swap(x, y);
+        sub
+    }
+
     /// The row of leaf `k`.
     pub fn row(&self, k: usize) -> &[u64] {
         &self.rows[k * self.w..(k + 1) * self.w]
