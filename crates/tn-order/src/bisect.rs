@@ -178,9 +178,8 @@ impl Graph {
             let mut counts = self.counts(side);
             let mut gain: Vec<f32> = (0..n).map(|v| self.gain(v, side, &counts)).collect();
             // moves of equal gain in a random order
-            let key = |v: usize, gain: f32, rng: &mut Rng| {
-                ((gain * 1024.0) as i64, rng.next() as u32, v as u32)
-            };
+            let key =
+                |v: usize, gain: f32, rng: &mut Rng| ((gain * 1024.0) as i64, rng.next() as u32, v as u32);
             let mut heap: BinaryHeap<(i64, u32, u32)> = (0..n).map(|v| key(v, gain[v], rng)).collect();
             let mut locked = vec![false; n];
             let mut moves: Vec<u32> = Vec::new();

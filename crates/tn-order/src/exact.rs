@@ -114,7 +114,9 @@ impl Exact {
         };
         let b = Bounds { upper: b.upper - constant, ..b };
         // the leaf of the most legs first, so that the sets with a hub are told from those without
-        let hub = (0..n).max_by_key(|&k| (sub.row(k).iter().map(|x| x.count_ones()).sum::<u32>(), n - k)).unwrap_or(0);
+        let hub = (0..n)
+            .max_by_key(|&k| (sub.row(k).iter().map(|x| x.count_ones()).sum::<u32>(), n - k))
+            .unwrap_or(0);
         let swapped = sub.swapped(0, hub);
         let sub = &swapped;
         self.tables(sub, b.shift);
@@ -492,7 +494,8 @@ impl Exact {
                     // nor are those behind it
                     return best.get();
                 }
-                let open = || classes[at..].iter().filter(|&&j| worth(j, cut)).map(|&j| binomial(count - 1, j));
+                let open =
+                    || classes[at..].iter().filter(|&&j| worth(j, cut)).map(|&j| binomial(count - 1, j));
                 sure = sure || 2 * open().sum::<u64>() < all;
                 if !sure && (at > 0 || 4 * binomial(count - 1, j) > all) {
                     break;

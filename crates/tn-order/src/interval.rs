@@ -87,7 +87,8 @@ impl Table {
         let mut least = [f32::INFINITY; LANES];
         let blocks = ca.len() / LANES * LANES;
         for k in (0..blocks).step_by(LANES) {
-            let (ca, cb, ra, rb) = (&ca[k..k + LANES], &cb[k..k + LANES], &ra[k..k + LANES], &rb[k..k + LANES]);
+            let (ca, cb, ra, rb) =
+                (&ca[k..k + LANES], &cb[k..k + LANES], &ra[k..k + LANES], &rb[k..k + LANES]);
             for l in 0..LANES {
                 let x = ca[l] + cb[l] + ra[l] * rb[l] * out;
                 least[l] = if x < least[l] { x } else { least[l] };

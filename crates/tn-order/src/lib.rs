@@ -8,9 +8,9 @@
 //! size is past the range of `f64` are planned like any other.
 
 mod anneal;
-mod bisect;
 #[doc(hidden)]
 pub mod bench;
+mod bisect;
 mod clock;
 mod cost;
 mod exact;
@@ -31,6 +31,7 @@ mod refine;
 mod rng;
 mod simplify;
 mod slice;
+mod starts;
 mod sub;
 mod sweep;
 mod tree;

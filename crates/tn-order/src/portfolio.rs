@@ -3,11 +3,9 @@
 //! A round is a fixed list of jobs which read only what earlier rounds left, so the result does not depend on the number
 //! of threads. With a time limit, a round has as many jobs as threads and all of them end at the same moment.
 
-use crate::bisect::dissect;
 use crate::clock::Clock;
 use crate::forest::{Forest, Window};
 use crate::greedy::{Taste, greedy};
-use crate::interval::interval;
 use crate::model::Model;
 use crate::objective::{Limits, Score, figures};
 use crate::reconfigure::reconfigure;
@@ -15,8 +13,8 @@ use crate::refine::{Frame, Schedule, anneal};
 use crate::rng::Rng;
 use crate::simplify::Simplified;
 use crate::slice::slice;
+use crate::starts::{ELITE, Elite, KINDS, Kinds};
 use crate::sub::Sub;
-use crate::sweep::{Rule, by_height, chain, chain_cost, climb, flow, peripheral, sweep};
 use crate::{Minimize, Options, Report};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,18 +27,14 @@ const WINDOW: usize = 320;
 const JOBS: u64 = 4;
 /// Building and rating the forest of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
 const FOREST: f64 = 8.0;
-/// Kinds of starts.
-const KINDS: u64 = 10;
-/// Of the time left, the part that one start may take, and what it may where there is no limit (seconds, about).
-const START_SHARE: f64 = 0.03;
-const UNTIMED: f64 = 0.1;
-/// What recursive bisection takes a term, and an interval program a term to the third, about, in seconds.
-const DISSECT: f64 = 30e-6;
-const INTERVAL: f64 = 0.1e-9;
-/// The trees kept to start again from.
-const ELITE: usize = 6;
 /// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
 const STILL: u32 = 4;
+/// Rounds that anneal the starts; from then on, new starts are drawn now and then.
+const FIRST_ROUNDS: u64 = 4;
+/// The inverse temperature at which a start is annealed.
+const HOT: f64 = 0.5;
+/// The lines of annealed starts; below are those of the starts themselves.
+const NEW_LINE: u64 = 1 << 32;
 /// Trials where neither a number nor a time is given.
 const TRIALS: u32 = 48;
 
@@ -54,6 +48,8 @@ pub(crate) struct Candidate {
     pub sliced: Vec<u32>,
     pub score: Score,
     pub max_size: f64,
+    /// The start that it comes from: trees of one line are much alike.
+    pub line: u64,
 }
 
 /// What all trials share.
@@ -75,7 +71,7 @@ impl Search<'_> {
             sliced = slice(&self.model, &path, self.kind, &self.limits, &sliced, &|| self.clock.over());
             f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
         }
-        Candidate { path, core: Vec::new(), sliced, score: f.score, max_size: f.max_size }
+        Candidate { path, core: Vec::new(), sliced, score: f.score, max_size: f.max_size, line: 0 }
     }
 
     /// The same for a path of the simplified model.
@@ -90,50 +86,6 @@ impl Search<'_> {
         let mut rng = Rng::new(self.opts.seed, i);
         let taste = Taste::draw(&mut rng, i);
         self.rate_core(greedy(&self.simple.model, taste, &mut rng), &[])
-    }
-
-    /// The path of start `i` over the simplified model and log2 of its multiply-adds: greedy trees, sweeps and linear
-    /// orders in turn.
-    fn start(&self, i: u64) -> (f64, Vec<(u32, u32)>) {
-        let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
-        let m = &self.simple.model;
-        let (kind, turn) = (i % KINDS, i / KINDS);
-        let from = if turn == 0 { 0 } else { rng.below(m.n()) };
-        let far = || peripheral(m, from);
-        let noise = if turn < 3 { 0.0 } else { 0.05 };
-        // enough averaging to flatten the front, within a few million operations
-        let legs: usize = m.legs.iter().map(Vec::len).sum();
-        let rounds = (20_000_000 / legs.max(1)).clamp(40, 3000);
-        let order = match kind {
-            0 => climb(m, &flow(m, far(), rounds), [1.0, 0.3, 3.0, 0.1][(turn % 4) as usize]),
-            1 => sweep(m, Rule::Latest, far(), noise, &mut rng),
-            3 => by_height(&flow(m, far(), rounds)),
-            4 if turn == 0 => (0..m.n() as u32).collect(),
-            4 => climb(m, &flow(m, far(), rounds / 10), [1.0, 3.0, 0.3][(turn % 3) as usize]),
-            5 => sweep(m, Rule::Breadth, far(), noise, &mut rng),
-            6 => sweep(m, Rule::Boundary, far(), noise, &mut rng),
-            8 | 9 if self.affords(m.n() as f64 * DISSECT) => {
-                let slack = [0.05, 0.2, 0.35, 0.1][(turn % 4) as usize];
-                dissect(m, if kind == 8 { slack } else { 0.5 * slack + 0.02 }, &mut rng)
-            }
-            _ => {
-                let taste = Taste::draw(&mut rng, i + 1);
-                let path = greedy(m, taste, &mut rng);
-                return (figures(m, &path, &[], Minimize::Macs, &Limits::default()).score.value, path);
-            }
-        };
-        let known = chain_cost(m, &order);
-        if self.affords((m.n() as f64).powi(3) * INTERVAL)
-            && let Some(path) = interval(m, &order, known)
-        {
-            return (figures(m, &path, &[], Minimize::Macs, &Limits::default()).score.value, path);
-        }
-        (known, chain(m, &order))
-    }
-
-    /// Whether a start that takes about so long is worth it.
-    fn affords(&self, seconds: f64) -> bool {
-        seconds < self.clock.left().map_or(UNTIMED, |l| START_SHARE * l)
     }
 
     /// A short annealing of a small network, to give the exact search a tight bound.
@@ -239,25 +191,6 @@ pub(crate) fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize
     done.into_iter().map(|d| d.1).collect()
 }
 
-/// The pool of the best distinct trees, best first.
-struct Elite {
-    pool: Vec<Candidate>,
-}
-
-impl Elite {
-    fn offer(&mut self, c: Candidate) {
-        if c.core.is_empty() {
-            return;
-        }
-        let at = self.pool.iter().position(|p| c.score.better(&p.score)).unwrap_or(self.pool.len());
-        let twin = at > 0 && !self.pool[at - 1].score.better(&c.score);
-        if !twin {
-            self.pool.insert(at, c);
-            self.pool.truncate(ELITE);
-        }
-    }
-}
-
 /// Improves `best` within the budget; `unit` is the time (seconds) that one greedy tree took. Returns whether the clock or the stop flag ended the search.
 pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool {
     let m = &search.simple.model;
@@ -272,7 +205,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     let timed = search.opts.max_time.is_some();
     let ends = || search.clock.left().map_or(f64::INFINITY, |l| l + search.clock.elapsed());
     let total = ends();
-    let mut elite = Elite { pool: Vec::new() };
+    let mut elite = Elite::default();
     let take = |c: Candidate, best: &mut Candidate, elite: &mut Elite| {
         if c.score.better(&best.score) {
             *best = c.clone();
@@ -284,7 +217,8 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     let trials = u64::from(search.opts.trials.unwrap_or(if timed { u32::MAX } else { TRIALS }));
     let rounds = if m.n() > 30_000 { 1 } else { 4 };
     let mut started = 0u64;
-    let mut pool: Vec<(f64, Vec<(u32, u32)>)> = Vec::new();
+    let mut pool: Vec<(u64, f64, Vec<(u32, u32)>)> = Vec::new();
+    let mut kinds = Kinds::default();
     for round in 0..rounds {
         if started >= trials || search.clock.over() || (round > 0 && search.clock.elapsed() > 0.1 * total) {
             break;
@@ -293,10 +227,15 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
         let all = KINDS as usize;
         let afford = search.clock.left().map_or(f64::INFINITY, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
         let count = (afford as usize).min(all);
-        let made =
-            parallel(threads, count, |k| (!search.clock.over()).then(|| {let t=search.clock.elapsed(); let r=search.start(started + k as u64); if std::env::var_os("DBG").is_some() { eprintln!("start {} cost {:.3} took {:.4} at {:.3}", started+k as u64, r.0*0.30103, search.clock.elapsed()-t, t); } r}));
-        pool.extend(made.into_iter().flatten());
-        pool.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let made = parallel(threads, count, |k| {
+            let i = started + k as u64;
+            (!search.clock.over()).then(|| search.start(i)).map(|(cost, path)| (i, cost, path))
+        });
+        for (i, cost, path) in made.into_iter().flatten() {
+            kinds.note(i, cost);
+            pool.push((i, cost, path));
+        }
+        pool.sort_by(|a, b| a.1.total_cmp(&b.1));
         pool.truncate(ELITE);
         started += KINDS;
         if count < all {
@@ -305,11 +244,14 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     }
     elite.offer(best.clone());
     // hopeless trees can be slow to look at: their tensors have as many legs as their cost has digits
-    let bar = pool.first().map_or(0.0, |p| p.0.min(best.score.second)) * 1.5 + 10.0;
-    pool.retain(|p| p.0 <= bar);
+    let bar = pool.first().map_or(0.0, |p| p.1.min(best.score.second)) * 1.5 + 10.0;
+    pool.retain(|p| p.1 <= bar);
     let afford = search.clock.left().map_or(ELITE as f64, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
     pool.truncate(afford.max(0.0) as usize);
-    let rated = parallel(threads, pool.len(), |k| search.rate_core(pool[k].1.clone(), &[]));
+    let rated = parallel(threads, pool.len(), |k| Candidate {
+        line: pool[k].0 + 1,
+        ..search.rate_core(pool[k].2.clone(), &[])
+    });
     for c in rated {
         take(c, best, &mut elite);
     }
@@ -345,18 +287,17 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
         });
         let results = match &sub {
             Some(sub) => parallel(threads, count as usize, |k| {
-                job(search, sub, &starts, &elite, best, jobs + k as u64, round, until)
+                job(search, sub, (&starts, &kinds), &elite, best, jobs + k as u64, round, until)
             }),
             None => vec![windows(search, &starts, &elite, best, round, until, threads)],
         };
         for c in results {
-            if std::env::var_os("DBG").is_some() { eprintln!("round {round} now {:.2} until {:?} got {:.3} best {:.3}", now, until, c.score.second*0.30103, best.score.second*0.30103); }
             take(c, best, &mut elite);
         }
         if best.score.better(&before)
             && let Some(c) = reconfigure(search, best)
         {
-            take(c, best, &mut elite);
+            take(Candidate { line: best.line, ..c }, best, &mut elite);
         }
         still = if best.score.better(&before) { 0 } else { still + 1 };
         if still == 0 {
@@ -395,7 +336,8 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
                 search.rate_core(snap.path, &snap.sliced)
             }),
             None => {
-                let elite = Elite { pool: vec![best.clone()] };
+                let mut elite = Elite::default();
+                elite.offer(best.clone());
                 vec![windows(search, &[], &elite, best, (1 << 12) + round, until, threads)]
             }
         };
@@ -418,7 +360,7 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
 fn job(
     search: &Search<'_>,
     sub: &Sub,
-    starts: &[Candidate],
+    (starts, kinds): (&[Candidate], &Kinds),
     elite: &Elite,
     best: &Candidate,
     job: u64,
@@ -426,20 +368,22 @@ fn job(
     until: Option<(f64, f64)>,
 ) -> Candidate {
     let mut rng = Rng::new(search.opts.seed, (3 << 40) + job);
-    let fresh = round < 4 || job.is_multiple_of(4);
-    let (from, first) = if fresh {
-        (&starts[job as usize % starts.len()], 0.5)
+    let another;
+    let (from, first, line) = if round < FIRST_ROUNDS {
+        (&starts[job as usize % starts.len()], HOT, NEW_LINE + job)
+    } else if job.is_multiple_of(4) {
+        another = search.rate_core(search.draw(kinds, job / 4, until), &[]);
+        (&another, HOT, NEW_LINE + job)
     } else {
         let k = if job % 4 == 3 { rng.below(elite.pool.len()) } else { 0 };
-        (&elite.pool[k], [0.8, 1.2, 1.8, 2.5, 3.5][rng.below(5)])
+        (&elite.pool[k], [0.8, 1.2, 1.8, 2.5, 3.5][rng.below(5)], elite.pool[k].line)
     };
     let grow = 1 + (round as u32 / 2).min(7);
     let sweeps = (200_000 / sub.n as u32).clamp(20, 2000) * grow;
     let plan = Schedule { sweeps, beta: (first, 16.0), until };
     let frame = search.frame(best, &from.sliced, job);
     let snap = anneal(sub, &from.core, frame, plan, &mut rng, &search.clock);
-    if std::env::var_os("DBG").is_some() { eprintln!("  job {job} fresh {fresh} beta {first} from {:.3}", from.score.second*0.30103); }
-    search.rate_core(snap.path, &snap.sliced)
+    Candidate { line, ..search.rate_core(snap.path, &snap.sliced) }
 }
 
 /// Improves windows of a large tree: rounds of disjoint windows, annealed in parallel and put back.
@@ -493,5 +437,5 @@ fn windows(
         }
         k += 1;
     }
-    search.rate_core(forest.path(), &from.sliced)
+    Candidate { line: from.line, ..search.rate_core(forest.path(), &from.sliced) }
 }
