@@ -1,10 +1,11 @@
 //! The search under `--memory`: the limit is on what is allocated, so every candidate is scheduled and allocated before it counts.
 //!
 //! First the trees as they are, under every policy for what is saved for the backward pass; if nothing fits and there are slices, the same with
-//! everything inside the slice loops, so that nothing is kept across rounds. If none fits, the region with the largest peak is
+//! everything inside the slice loops, so that nothing is kept across rounds. If the limit is far below, a search for results of which a few fit. If
+//! none fits, the region with the largest peak is
 //! searched again for a tree of a smaller peak (by the objective, and by the peak alone), sliced where needed; if there is none, it is sliced to
 //! half its largest result. This goes on, each time under every policy, until
-//! something fits and a little longer. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
+//! something fits and a little longer; with a time limit, what is left of the time goes to better trees within the same peak. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
 //!
 //! Until something fits, the limit decides nothing but when to stop: the rounds are the same for every limit. So what an infeasible limit's
 //! error names as the smallest peak is found again when it is the limit.
@@ -39,6 +40,16 @@ const STEEP_TRIALS: u32 = 4;
 const GENTLE_ROUNDS: usize = 8;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
 const EXTRA_ROUNDS: usize = 1;
+/// A limit is far below a peak that is so many times as large.
+const FAR: u128 = 8;
+/// The parts of the room under the limit that a result may take when a search aims at the limit.
+const PARTS: [f64; 4] = [3.0, 6.0, 12.0, 24.0];
+/// Regions of at most so many tensors are solved exactly: there is nothing left to improve.
+const SMALL: usize = 8;
+/// Searches a region by what is left of the time, each with this part of it; below the part [`REST`] of all the time, it is let be.
+const REST_ROUNDS: usize = 3;
+const REST_SHARE: f64 = 0.6;
+const REST: f64 = 0.1;
 /// Trees with larger results are not even scheduled.
 const MAX_LOG2_ELEMENTS: f64 = 50.0;
 
@@ -60,8 +71,10 @@ struct Search<'a> {
     limit: u128,
     /// The best that fits, with its trees.
     best: Option<(f64, Vec<Outcome>, Dag, Plan)>,
-    /// The plan with the smallest peak.
+    /// The plan with the smallest peak, of those that are tried whatever the limit.
     smallest: Option<Smallest>,
+    /// Whether what is tried now depends on the limit.
+    aimed: bool,
 }
 
 /// A plan with its peak, and what it is scheduled from.
@@ -112,8 +125,8 @@ impl Search<'_> {
                 policies.extend(fitted);
             }
             at += 1;
-            // a policy that depends on the limit is only good for that limit
-            if Some(save) != fitted {
+            // what depends on the limit is only good for that limit
+            if Some(save) != fitted && !self.aimed {
                 least = least.min(peak);
                 if self.smallest.as_ref().is_none_or(|s| peak < s.peak) {
                     let (plan, outcomes, dag) = (plan.clone(), outcomes.clone(), dag.clone());
@@ -192,6 +205,71 @@ impl Search<'_> {
         Ok(next)
     }
 
+    /// Where the first trees are far above the limit, all regions are searched at once for results of which a few fit: there the slices are
+    /// chosen inside the search, which finds far cheaper ones than rounds that shrink a tree step by step.
+    fn aim(&mut self, first: &[Outcome], peak: Option<u128>, searcher: &Searcher) -> Result<(), Error> {
+        if self.best.is_some() || peak.is_some_and(|p| p / FAR <= self.limit) {
+            return Ok(());
+        }
+        self.aimed = true;
+        let inputs = |o: &Outcome| (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0);
+        let held = first.iter().map(inputs).fold(0.0, f64::max);
+        let room = self.limit as f64 / self.prepared.program.dtype.bytes() as f64 - held;
+        for parts in PARTS {
+            let most = room / parts;
+            if most < 1.0 || searcher.is_over(self.options) {
+                break;
+            }
+            let max_size = Some((most as u64).min(self.options.max_size.unwrap_or(u64::MAX)));
+            let mut outcomes = first.to_vec();
+            for (r, o) in outcomes.iter_mut().enumerate() {
+                if o.cost.log2_max_size <= most.log2() {
+                    continue;
+                }
+                let target = Target { max_size, ..Target::default() };
+                let found =
+                    searcher.aimed(&self.prepared.regions[r], &self.networks[r], self.options, target);
+                match found {
+                    Ok(found) => *o = found,
+                    Err(_) => break,
+                }
+            }
+            self.attempt(&outcomes)?;
+            if self.best.is_some() {
+                break;
+            }
+        }
+        self.aimed = false;
+        Ok(())
+    }
+
+    /// Once something fits, the time that is left goes to the regions in turn: better trees within the peak that is known to fit.
+    fn use_rest(&mut self, searcher: &Searcher) -> Result<(), Error> {
+        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
+        let large: Vec<usize> =
+            (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect();
+        for r in large.iter().cycle().copied().take(REST_ROUNDS * large.len()) {
+            let left = limit.saturating_sub(searcher.began.elapsed());
+            if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
+                break;
+            }
+            let Some((_, outcomes, ..)) = &self.best else { break };
+            let mut outcomes = outcomes.clone();
+            let target = Target {
+                max_peak: Some(outcomes[r].cost.log2_peak),
+                max_size: self.options.max_size,
+                ..Target::default()
+            };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let from = outcomes[r].tree.clone();
+            let found = searcher.improve(region, net, self.options, target, from, left.mul_f64(REST_SHARE));
+            let Ok(found) = found else { continue };
+            outcomes[r] = found;
+            self.attempt(&outcomes)?;
+        }
+        Ok(())
+    }
+
     fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {
         stages::schedule(self.prepared, self.networks, outcomes, dag, self.options, &self.machine, save)
     }
@@ -228,9 +306,11 @@ pub fn within(
         limit: limit as u128,
         best: None,
         smallest: None,
+        aimed: false,
     };
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
+    search.aim(&outcomes, peak, searcher)?;
     let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
     let mut vain = 0;
     // A region is out once it cannot be made smaller.
@@ -267,6 +347,8 @@ pub fn within(
     }
     if search.best.is_none() {
         search.squeeze()?;
+    } else {
+        search.use_rest(searcher)?;
     }
     match search.best {
         Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),

@@ -81,6 +81,9 @@ impl Canonical {
 /// The part of the time left that each search has where a memory limit asks for several.
 const MEMORY_SHARE: f64 = 0.2;
 
+/// The same for a search that aims at the limit.
+const AIMED_SHARE: f64 = 0.5;
+
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
 const AFTER: f64 = 2.0;
@@ -134,6 +137,11 @@ impl Searcher {
             hits: Cell::new(0),
             misses: Cell::new(0),
         }
+    }
+
+    /// Whether paths were given to be taken as they are.
+    pub fn is_given(&self) -> bool {
+        !self.trees.is_empty() && !self.refine
     }
 
     /// Trees than which the whole plan must not be worse, where regions alone cannot promise that.
@@ -202,7 +210,14 @@ impl Searcher {
             let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
             rest -= weight(net);
-            out.push(self.timed(region, net, options, Target { after, ..Target::of(options) }, share)?);
+            out.push(self.timed(
+                region,
+                net,
+                options,
+                Target { after, ..Target::of(options) },
+                None,
+                share,
+            )?);
         }
         Ok(out)
     }
@@ -219,7 +234,38 @@ impl Searcher {
         target: Target,
     ) -> Result<Outcome, Error> {
         let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(MEMORY_SHARE));
-        self.timed(region, net, options, target, left)
+        self.timed(region, net, options, target, None, left)
+    }
+
+    /// An order for one region within a larger share of the time: what follows only improves it.
+    ///
+    /// # Errors
+    /// No order within the limits of options and target.
+    pub fn aimed(
+        &self,
+        region: &Region,
+        net: &Network,
+        options: &Options,
+        target: Target,
+    ) -> Result<Outcome, Error> {
+        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(AIMED_SHARE));
+        self.timed(region, net, options, target, None, left)
+    }
+
+    /// A better order than `from`, within the target's limits and the given time.
+    ///
+    /// # Errors
+    /// No order within the limits.
+    pub fn improve(
+        &self,
+        region: &Region,
+        net: &Network,
+        options: &Options,
+        target: Target,
+        from: Tree,
+        time: Duration,
+    ) -> Result<Outcome, Error> {
+        self.timed(region, net, options, target, Some(from), Some(time))
     }
 
     fn timed(
@@ -228,6 +274,7 @@ impl Searcher {
         net: &Network,
         options: &Options,
         target: Target,
+        from: Option<Tree>,
         max_time: Option<Duration>,
     ) -> Result<Outcome, Error> {
         let max_size = match (target.max_size, options.max_size) {
@@ -256,8 +303,10 @@ impl Searcher {
             progress: self.progress(region, options),
             ..tn_order::Options::default()
         };
-        let found = match self.trees.get(&region.result).map(|t| canonical.tree_into(t)) {
-            Some(tree) if self.refine => {
+        let improves = from.is_some();
+        let given = from.as_ref().or_else(|| self.trees.get(&region.result));
+        let found = match given.map(|t| canonical.tree_into(t)) {
+            Some(tree) if self.refine || improves => {
                 tn_order::plan(&canonical.net, &tn_order::Options { start: Some(tree), ..asked })
             }
             Some(tree) => fit(&canonical.net, &tree, &asked),

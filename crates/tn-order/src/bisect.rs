@@ -384,3 +384,83 @@ pub(crate) fn dissect(model: &Model, slack: f64, rng: &mut Rng) -> Vec<u32> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::sweep::chain_cost;
+
+    fn shuffled(n: usize, rng: &mut Rng) -> Vec<usize> {
+        let mut names: Vec<usize> = (0..n).collect();
+        for k in (1..n).rev() {
+            names.swap(k, rng.below(k + 1));
+        }
+        names
+    }
+
+    /// A lattice whose sites are numbered at random, and its order row by row.
+    fn lattice(rows: usize, cols: usize, rng: &mut Rng) -> (Model, Vec<u32>) {
+        let name = shuffled(rows * cols, rng);
+        let mut net = Network { inputs: vec![Vec::new(); rows * cols], ..Default::default() };
+        for v in 0..rows * cols {
+            let right = (v % cols + 1 < cols).then_some(v + 1);
+            let below = (v + cols < rows * cols).then_some(v + cols);
+            for u in [right, below].into_iter().flatten() {
+                let i = net.sizes.len() as u32;
+                net.inputs[name[v]].push(i);
+                net.inputs[name[u]].push(i);
+                net.sizes.push(2);
+            }
+        }
+        (Model::new(&net), name.iter().map(|&x| x as u32).collect())
+    }
+
+    #[test]
+    fn a_shuffled_lattice_is_swept() {
+        let mut rng = Rng::new(3, 1);
+        for (rows, cols) in [(40, 6), (16, 16)] {
+            let (m, rows) = lattice(rows, cols, &mut rng);
+            let best =
+                (0..8).map(|_| chain_cost(&m, &dissect(&m, 0.2, &mut rng))).fold(f64::INFINITY, f64::min);
+            // four legs more than the best front
+            assert!(best <= chain_cost(&m, &rows) + 4.0, "{best} {}", chain_cost(&m, &rows));
+        }
+    }
+
+    #[test]
+    fn every_network_has_an_order_with_every_term_once() {
+        let mut rng = Rng::new(5, 2);
+        for n in 1..60 {
+            // hyperedges, parts without a connection, terms without a leg
+            let legs = rng.below(2 * n) as u32;
+            let mut net =
+                Network { inputs: vec![Vec::new(); n], sizes: vec![2; legs as usize], ..Default::default() };
+            for i in 0..legs {
+                for _ in 0..=rng.below(5) {
+                    net.inputs[rng.below(n)].push(i);
+                }
+            }
+            let mut order = dissect(&Model::new(&net), 0.1, &mut rng);
+            order.sort_unstable();
+            assert_eq!(order, (0..n as u32).collect::<Vec<u32>>());
+        }
+    }
+
+    #[test]
+    fn a_bridge_is_where_two_cliques_are_cut() {
+        let mut rng = Rng::new(1, 0);
+        let name = shuffled(20, &mut rng);
+        let mut net = Network { inputs: vec![Vec::new(); 20], ..Default::default() };
+        let cliques = (0..20).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|(a, b)| a / 10 == b / 10);
+        for (a, b) in cliques.chain([(3, 14)]) {
+            let i = net.sizes.len() as u32;
+            net.inputs[name[a]].push(i);
+            net.inputs[name[b]].push(i);
+            net.sizes.push(2);
+        }
+        let order = dissect(&Model::new(&net), 0.1, &mut rng);
+        let clique = |x: &u32| name.iter().position(|&k| k == *x as usize).map(|v| v / 10);
+        assert!(order[..10].iter().all(|x| clique(x) == clique(&order[0])), "{order:?}");
+    }
+}

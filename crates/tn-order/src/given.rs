@@ -19,7 +19,8 @@ pub fn fit(net: &Network, tree: &Tree, opts: &Options) -> Result<Outcome, Infeas
     let model = Model::new(net);
     let simple = simplify(&model);
     let limits = limits(net, &model, opts);
-    let search = Search { model, simple, kind: opts.minimize, limits, opts, clock: Clock::new(opts) };
+    let search =
+        Search { model, simple, kind: opts.minimize, limits, opts, clock: Clock::new(opts), unit: 0.0 };
     let sliced: Vec<u32> = legs_of(&search.model, &tree.sliced)
         .into_iter()
         .filter(|&k| !search.limits.keep.get(k as usize).copied().unwrap_or(false))

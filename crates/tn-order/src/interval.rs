@@ -130,3 +130,72 @@ impl Table {
         path
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Minimize;
+    use crate::objective::{Limits, figures};
+    use crate::rng::Rng;
+    use crate::sweep::{chain, chain_cost};
+
+    /// A random graph with some open legs.
+    fn model(n: usize, rng: &mut Rng) -> Model {
+        let mut net = crate::Network { inputs: vec![Vec::new(); n], ..Default::default() };
+        for k in 0..2 * n {
+            let (a, b) = (rng.below(n), rng.below(n));
+            net.inputs[a].push(k as u32);
+            if k % 5 == 0 {
+                net.output.push(k as u32);
+            } else {
+                net.inputs[b].push(k as u32);
+            }
+            net.sizes.push(1 + rng.below(5) as u64);
+        }
+        Model::new(&net)
+    }
+
+    /// log2 of the least multiply-adds over all trees of runs, each priced by the rules for paths.
+    fn brute(model: &Model, order: &[u32]) -> f64 {
+        fn trees(order: &[u32], next: u32) -> Vec<Vec<(u32, u32)>> {
+            if order.len() < 2 {
+                return vec![Vec::new()];
+            }
+            let mut all = Vec::new();
+            for k in 1..order.len() {
+                for left in trees(&order[..k], next) {
+                    let base = next + left.len() as u32;
+                    for right in trees(&order[k..], base) {
+                        let top =
+                            |part: &[u32], steps: usize, end: u32| if steps == 0 { part[0] } else { end - 1 };
+                        let a = top(&order[..k], left.len(), base);
+                        let b = top(&order[k..], right.len(), base + right.len() as u32);
+                        all.push([left.clone(), right, vec![(a, b)]].concat());
+                    }
+                }
+            }
+            all
+        }
+        let price = |path: &Vec<(u32, u32)>| {
+            figures(model, path, &[], Minimize::Macs, &Limits::default()).score.value
+        };
+        trees(order, model.n() as u32).iter().map(price).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn no_tree_of_runs_is_cheaper() {
+        let mut rng = Rng::new(7, 0);
+        for n in (2..8).cycle().take(60) {
+            let m = model(n, &mut rng);
+            let mut order: Vec<u32> = (0..n as u32).collect();
+            for k in (1..n).rev() {
+                order.swap(k, rng.below(k + 1));
+            }
+            let sweep = chain_cost(&m, &order);
+            let path = interval(&m, &order, sweep).unwrap();
+            let cost = figures(&m, &path, &[], Minimize::Macs, &Limits::default()).score.value;
+            assert!((cost - brute(&m, &order)).abs() < 1e-4, "{cost} {}", brute(&m, &order));
+            assert!(cost <= sweep + 1e-4 && chain(&m, &order).len() == path.len());
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     let model = Model::new(net);
     let simple = simplify(&model);
     let limits = limits(net, &model, opts);
-    let mut search = Search { model, simple, kind: opts.minimize, limits, opts, clock };
+    let mut search = Search { model, simple, kind: opts.minimize, limits, opts, clock, unit: 0.0 };
     let n = search.model.n();
     let start = opts.start.as_ref().filter(|t| t.check(net).is_ok());
     let mut best = match start {
@@ -56,8 +56,8 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         None => search.greedy_start(0),
     };
     // looking at a tree of a large network takes a while, also for the last time
-    let unit = search.clock.elapsed();
-    search.clock.reserve(0.5 * unit);
+    search.unit = search.clock.elapsed();
+    search.clock.reserve(0.5 * search.unit);
     search.keep_time(&best);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
@@ -68,26 +68,26 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     if !optimal && n >= 3 {
-        time_limited = improve(&mut search, &mut best, unit);
+        time_limited = improve(&mut search, &mut best);
     }
     finish(net, &search, best, optimal, time_limited)
 }
 
 /// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
-fn improve(search: &mut Search<'_>, best: &mut Candidate, unit: f64) -> bool {
+fn improve(search: &mut Search<'_>, best: &mut Candidate) -> bool {
     let fixed = !search.simple.prefix.is_empty();
     if !fixed && best.core.is_empty() {
         // a tree that was given is a tree of the simplified network too
         best.core = best.path.clone();
     }
     if !fixed || search.legs(best) > MOST_LEGS {
-        return run(search, best, unit);
+        return run(search, best);
     }
     if search.simple.model.n() >= 3 {
         let given = if search.opts.start.is_some() { POLISH_GIVEN } else { POLISH };
         let share = search.clock.left().unwrap_or(0.0).max(0.0) * given;
         search.clock.reserve(share);
-        run(search, best, unit);
+        run(search, best);
         search.clock.release(share);
     }
     search.simple = Simplified::none(&search.model);

@@ -25,7 +25,7 @@ const WHOLE: usize = 1500;
 const WINDOW: usize = 320;
 /// Jobs of a round where the budget is counted.
 const JOBS: u64 = 4;
-/// Building and rating the forest of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
+/// Building and rating the windows of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
 const FOREST: f64 = 8.0;
 /// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
 const STILL: u32 = 4;
@@ -60,6 +60,8 @@ pub(crate) struct Search<'a> {
     pub limits: Limits,
     pub opts: &'a Options,
     pub clock: Clock<'a>,
+    /// The seconds that the first greedy tree took.
+    pub unit: f64,
 }
 
 impl Search<'_> {
@@ -144,6 +146,12 @@ impl Search<'_> {
         operands.sum::<f64>() + results
     }
 
+    /// Whether the time left is too short to take the best tree apart into windows and to rate it again. Where tensors have many legs, that takes
+    /// many times as long as a greedy tree.
+    pub fn is_late(&self) -> bool {
+        self.simple.model.n() > WHOLE && self.clock.left().is_some_and(|l| l < FOREST * self.unit)
+    }
+
     fn report(&self, best: &Candidate) {
         if let Some(f) = self.opts.progress.as_ref().and_then(|p| p.report.as_ref()) {
             f(&Report {
@@ -191,8 +199,8 @@ pub(crate) fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize
     done.into_iter().map(|d| d.1).collect()
 }
 
-/// Improves `best` within the budget; `unit` is the time (seconds) that one greedy tree took. Returns whether the clock or the stop flag ended the search.
-pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool {
+/// Improves `best` within the budget. Returns whether the clock or the stop flag ended the search.
+pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let m = &search.simple.model;
     if m.n() < 3 {
         let c = search.greedy_start(0);
@@ -225,7 +233,8 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
         }
         // with a time limit, no more starts than a third of what is left allows
         let all = KINDS as usize;
-        let afford = search.clock.left().map_or(f64::INFINITY, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
+        let afford =
+            search.clock.left().map_or(f64::INFINITY, |l| l / 3.0 / search.unit.max(1e-9) * threads as f64);
         let count = (afford as usize).min(all);
         let made = parallel(threads, count, |k| {
             let i = started + k as u64;
@@ -246,7 +255,8 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
     // hopeless trees can be slow to look at: their tensors have as many legs as their cost has digits
     let bar = pool.first().map_or(0.0, |p| p.1.min(best.score.second)) * 1.5 + 10.0;
     pool.retain(|p| p.1 <= bar);
-    let afford = search.clock.left().map_or(ELITE as f64, |l| l / 3.0 / unit.max(1e-9) * threads as f64);
+    let afford =
+        search.clock.left().map_or(ELITE as f64, |l| l / 3.0 / search.unit.max(1e-9) * threads as f64);
     pool.truncate(afford.max(0.0) as usize);
     let rated = parallel(threads, pool.len(), |k| Candidate {
         line: pool[k].0 + 1,
@@ -271,9 +281,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, unit: f64) -> bool 
             break;
         }
         let before = best.score;
-        if search.clock.over()
-            || (timed && sub.is_none() && search.clock.left().is_some_and(|l| l < FOREST * unit))
-        {
+        if search.clock.over() || search.is_late() {
             return true;
         }
         let now = search.clock.elapsed();
@@ -321,7 +329,7 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
     let timed = search.opts.max_time.is_some();
     let sub = (m.n() <= WHOLE).then(|| whole(m));
     let mut round = 0;
-    while !search.clock.over() && (timed || round < POLISH_ROUNDS) {
+    while !search.clock.over() && !search.is_late() && (timed || round < POLISH_ROUNDS) {
         let now = search.clock.elapsed();
         let until = search.clock.left().map(|l| (now, now + if round == 0 { 0.5 * l } else { l.max(1e-3) }));
         let count = if timed { threads } else { JOBS as usize };

@@ -22,7 +22,7 @@ const GAIN: f64 = 1e-6;
 /// The best tree of the simplified network with its windows solved exactly; none if nothing is gained.
 pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candidate> {
     let m = &search.simple.model;
-    if best.core.len() < 2 {
+    if best.core.len() < 2 || search.clock.over() || search.is_late() {
         return None;
     }
     let kind = match search.kind {

@@ -30,6 +30,8 @@ pub struct Layout {
 const QUADRATIC: usize = 3000;
 /// Rounds in which the block that stands highest goes first in the next round.
 const RAISES: usize = 60;
+/// Pairs of blocks that those rounds may look at in all of an order's rounds: a packing must not take longer than the search.
+const RAISE_WORK: usize = 2_000_000;
 
 /// Places all blocks so that no two that are live at once overlap, at any run-time sizes. `hint` gives the sizes that decide between orders.
 pub fn allocate(blocks: &[Block], hint: impl Fn(SymbolId) -> i64) -> Layout {
@@ -154,7 +156,7 @@ fn pack(pieces: &[Piece]) -> (Vec<i128>, i128) {
         let mut order: Vec<usize> = (0..pieces.len()).collect();
         order.sort_by_key(|&i| (key(&pieces[i], span(&pieces[i])), -pieces[i].len, i));
         for tight in [false, true] {
-            let rounds = if pieces.len() <= QUADRATIC / 10 { RAISES } else { 1 };
+            let rounds = (RAISE_WORK / pieces.len().pow(2).max(1)).clamp(1, RAISES);
             let mut order = order.clone();
             for _ in 0..rounds {
                 let made = fit(pieces, &order, tight);
