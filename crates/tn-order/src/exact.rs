@@ -37,6 +37,9 @@ pub(crate) struct Exact {
     /// The same for traffic: the value of a set with what it takes to read it. Empty where the roots say as much.
     moved: Vec<f32>,
     unit: f64,
+    /// What every tree with the first leaf pays for it, taken off the values in [`Exact::key`]: next to a large hub, single precision
+    /// would not see the rest. The leaf alone is never better than when it was looked at first. Zero where there are no roots.
+    toll: f64,
     /// The roots of the sizes in double precision; empty where the objective has no use for them.
     root: Vec<f64>,
     /// The least value, root, and value with what it takes to read it of the sets of every number of leaves: of those without
@@ -250,6 +253,7 @@ impl Exact {
         self.root.clear();
         self.least.clear();
         self.moved.clear();
+        self.toll = 0.0;
         if matches!(kind, Minimize::Size | Minimize::Peak) {
             return;
         }
@@ -259,6 +263,7 @@ impl Exact {
             return;
         }
         self.root.resize(total, 0.0);
+        self.toll = self.size[1];
         let mut held = vec![0u32; sub.w * 64];
         for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
             for (bit, h) in held.iter_mut().enumerate() {
@@ -336,10 +341,13 @@ impl Exact {
     /// Enters the value of a set.
     fn set(&mut self, s: usize, value: Value, kind: Minimize) {
         self.best[s] = value;
-        self.key[s][0] = (value.0 * self.unit) as f32;
-        let read = self.made(kind, s);
+        self.key[s][0] = match (s, self.toll > 0.0) {
+            (1, true) => f32::INFINITY,
+            _ => ((value.0 - self.toll_of(s)) * self.unit) as f32,
+        };
+        let (read, toll) = (self.made(kind, s), self.toll_of(s));
         if let Some(moved) = self.moved.get_mut(s) {
-            *moved = ((value.0 + read) * self.unit) as f32;
+            *moved = ((value.0 + read - toll) * self.unit) as f32;
         }
         match kind {
             Minimize::Peak => self.key[s][1] = (self.held(s) * self.unit) as f32,
@@ -350,6 +358,12 @@ impl Exact {
                 *least = [least[0].min(value.0), least[1].min(root), least[2].min(value.0 + read)];
             }
         }
+    }
+
+    /// The toll, for the sets that pay it.
+    #[inline(always)]
+    fn toll_of(&self, s: usize) -> f64 {
+        if s & 1 == 1 { self.toll } else { 0.0 }
     }
 
     /// What a set's tensor takes while another is computed: leaves are there anyway.
@@ -417,7 +431,11 @@ impl Exact {
                 (1..count).map(class).fold(f64::INFINITY, f64::min).max(each) / GAIN
             }
         };
-        let cut_of = |value: f64| ((value * (1.0 + 1e-13) - base) * self.unit) as f32 * SLACK;
+        let off = base + self.toll_of(s);
+        let cut_of = |value: f64| {
+            let cut = ((value * (1.0 + 1e-13) - off) * self.unit) as f32;
+            cut + cut.abs() * (SLACK - 1.0)
+        };
         let look = |c: usize| -> f32 {
             let (cur, _) = best.get();
             let a = s ^ c;
@@ -481,7 +499,7 @@ impl Exact {
                 }
                 left ^= c;
             }
-            let worth = |j: u32, cut: f32| (class(j) - base) * self.unit <= f64::from(cut);
+            let worth = |j: u32, cut: f32| (class(j) - off) * self.unit <= f64::from(cut);
             let all = 1u64 << (count - 1);
             // the most promising first: what they find rules out others
             let mut classes: Vec<u32> = (2..count - 1).collect();
