@@ -118,7 +118,9 @@ def table(results, optima):
     data = results.data
     text = exact_table(results, optima) if data["mode"] == "small" else cost_table(results)
     versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
-    runs = "one seed" if data["seeds"] == 1 else f"the median of {data['seeds']} seeds"
+    several = lambda n: "one seed" if n == 1 else f"the median of {n} seeds"  # noqa: E731
+    runs, own = several(data["seeds"]), several(data.get("own_seeds", data["seeds"]))
+    runs = runs if own == runs else f"{OURS}: {own}, the others: {runs}"
     notes = [f"Measured on {data['date']}: {data['machine']}; {runs}; {versions}."]
     if data["max_size"]:
         notes.append(f"No result may have more than 2^{math.log2(data['max_size']):g} elements; all slices count in full.")

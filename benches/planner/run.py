@@ -187,10 +187,13 @@ def run_one(planner, path, network, budget, seed, max_size):
 
 
 def compare(mode, planners, instances, budgets, seeds, max_size):
-    """All runs of a mode, one process at a time; yields after each, so that an interrupt loses nothing."""
-    total = len(planners) * len(instances) * len(budgets) * seeds
+    """All runs of a mode, one process at a time; yields after each, so that an interrupt loses nothing. `seeds`: ours, the others'."""
+    each = {p: seeds[0] if p.name == report.OURS else seeds[1] for p in planners}
+    total = sum(each.values()) * len(instances) * len(budgets)
     done = 0
-    for seed in range(seeds):
+    everyone = planners
+    for seed in range(max(each.values())):
+        planners = [p for p in everyone if seed < each[p]]
         for turn, path in enumerate(instances):
             with open(path, encoding="utf-8") as file:
                 network = json.load(file)
@@ -246,6 +249,7 @@ def arguments():
     names = lambda words: words.split(",")  # noqa: E731
     parser.add_argument("--budgets", type=numbers, help="seconds, comma-separated")
     parser.add_argument("--seeds", type=int, help="runs of each planner on each network")
+    parser.add_argument("--own-seeds", type=int, help="runs of ours on each network, where they are to be more")
     parser.add_argument("--set", type=int, default=0, help="the seed of --families' networks")
     parser.add_argument("--only", type=names, help="networks whose names contain one of these words")
     parser.add_argument("--planners", type=names, help="these only, comma-separated")
@@ -289,6 +293,7 @@ def plan_of(mode, options):
 def run_mode(mode, options, planners, versions, missing, optima):
     """Runs a mode and writes its files after every network; an interrupt ends it with what there is."""
     networks, budgets, seeds, max_size = plan_of(mode, options)
+    own_seeds = options.own_seeds or seeds
     if not networks:
         sys.exit("no network has such a name")
     if max_size:
@@ -302,13 +307,14 @@ def run_mode(mode, options, planners, versions, missing, optima):
         "planners": [p.name for p in planners],
         "budgets": budgets,
         "seeds": seeds,
+        "own_seeds": own_seeds,
         "max_size": max_size,
         "others": 0.0,
         "runs": [],
     }
     start = time.perf_counter(), busy_seconds(), own_seconds()
     try:
-        for run in compare(mode, planners, networks, budgets, seeds, max_size):
+        for run in compare(mode, planners, networks, budgets, (own_seeds, seeds), max_size):
             data["runs"].append(run)
             wall = time.perf_counter() - start[0]
             others = (busy_seconds() - start[1]) - (own_seconds() - start[2])

@@ -102,3 +102,15 @@ fn einsums_drawn_at_random() {
 fn many_einsums_drawn_at_random() {
     random_einsums(2, 1000);
 }
+
+/// A memory limit far below what the first trees take is a matter of the slices inside the search: a tree that is shrunk step by step until it fits costs
+/// a hundred times as much.
+#[test]
+fn a_circuit_far_above_the_memory_limit() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/corpus/qc_sycamore53_m12.json");
+    let (limit, minimize) = (1 << 30, tn_order::Minimize::Macs);
+    let options = Options { memory: Some(limit), minimize, trials: Some(8), ..Options::default() };
+    let compiled = tn_driver::compile(&Source::Instance(file.into()), &options).unwrap();
+    assert!(compiled.plan().unwrap().summary.peak_bytes <= u128::from(limit));
+    assert!(compiled.region_plans[0].log10_macs < 14.0, "{}", compiled.region_plans[0].log10_macs);
+}

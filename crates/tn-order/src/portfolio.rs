@@ -13,7 +13,7 @@ use crate::refine::{Frame, Schedule, anneal};
 use crate::rng::Rng;
 use crate::simplify::Simplified;
 use crate::slice::slice;
-use crate::starts::{ELITE, Elite, KINDS, Kinds};
+use crate::starts::{ELITE, Elite, KINDS, Kinds, Path};
 use crate::sub::Sub;
 use crate::{Minimize, Options, Report};
 use std::sync::Mutex;
@@ -225,7 +225,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let trials = u64::from(search.opts.trials.unwrap_or(if timed { u32::MAX } else { TRIALS }));
     let rounds = if m.n() > 30_000 { 1 } else { 4 };
     let mut started = 0u64;
-    let mut pool: Vec<(u64, f64, Vec<(u32, u32)>)> = Vec::new();
+    let mut pool: Vec<(u64, f64, Path)> = Vec::new();
     let mut kinds = Kinds::default();
     for round in 0..rounds {
         if started >= trials || search.clock.over() || (round > 0 && search.clock.elapsed() > 0.1 * total) {

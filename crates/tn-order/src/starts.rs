@@ -27,10 +27,13 @@ const DRAW_SHARE: f64 = 0.05;
 /// What has been drawn of every kind before a new start.
 pub(crate) const START_AGAIN: u64 = 4;
 
+/// A path in SSA form.
+pub(crate) type Path = Vec<(u32, u32)>;
+
 impl Search<'_> {
     /// The path of start `i` over the simplified model and log2 of its multiply-adds: greedy trees, sweeps and linear
     /// orders in turn.
-    pub fn start(&self, i: u64) -> (f64, Vec<(u32, u32)>) {
+    pub fn start(&self, i: u64) -> (f64, Path) {
         let mut rng = Rng::new(self.opts.seed, (1 << 40) + i);
         let m = &self.simple.model;
         let (kind, turn) = (i % KINDS, i / KINDS);
@@ -68,7 +71,7 @@ impl Search<'_> {
     }
 
     /// The best of a few starts that were not drawn before; few if they take long for a job of this span.
-    pub fn draw(&self, kinds: &Kinds, turn: u64, until: Option<(f64, f64)>) -> Vec<(u32, u32)> {
+    pub fn draw(&self, kinds: &Kinds, turn: u64, until: Option<(f64, f64)>) -> Path {
         let began = self.clock.elapsed();
         let mut best = self.start(kinds.another(DRAWS * turn));
         for k in 1..DRAWS {
