@@ -17,6 +17,7 @@ use crate::options::Options;
 use crate::search::Searcher;
 use crate::stages::{self, Built, Target};
 use std::rc::Rc;
+use std::time::Duration;
 use tn_ir::dag::Dag;
 use tn_ir::size::SymbolKind;
 use tn_order::{Minimize, Network, Outcome};
@@ -43,7 +44,7 @@ const EXTRA_ROUNDS: usize = 1;
 /// A limit is far below a peak that is so many times as large.
 const FAR: u128 = 8;
 /// The parts of the room under the limit that a result may take when a search aims at the limit.
-const PARTS: [f64; 4] = [3.0, 6.0, 12.0, 24.0];
+const PARTS: [f64; 4] = [3.0, 8.0, 24.0, 96.0];
 /// Regions of at most so many tensors are solved exactly: there is nothing left to improve.
 const SMALL: usize = 8;
 /// Searches a region by what is left of the time, each with this part of it; below the part [`REST`] of all the time, it is let be.
@@ -207,8 +208,12 @@ impl Search<'_> {
 
     /// Where the first trees are far above the limit, all regions are searched at once for results of which a few fit: there the slices are
     /// chosen inside the search, which finds far cheaper ones than rounds that shrink a tree step by step.
+    ///
+    /// Where the time is over or somebody asked to stop, no other way to a plan is left: then this is tried whatever the peak, with slices
+    /// of the trees that are there.
     fn aim(&mut self, first: &[Outcome], peak: Option<u128>, searcher: &Searcher) -> Result<(), Error> {
-        if self.best.is_some() || peak.is_some_and(|p| p / FAR <= self.limit) {
+        let near = peak.is_some_and(|p| p / FAR <= self.limit);
+        if self.best.is_some() || (near && !searcher.is_over(self.options)) {
             return Ok(());
         }
         self.aimed = true;
@@ -217,7 +222,7 @@ impl Search<'_> {
         let room = self.limit as f64 / self.prepared.program.dtype.bytes() as f64 - held;
         for parts in PARTS {
             let most = room / parts;
-            if most < 1.0 || searcher.is_over(self.options) {
+            if most < 1.0 {
                 break;
             }
             let max_size = Some((most as u64).min(self.options.max_size.unwrap_or(u64::MAX)));
@@ -227,8 +232,13 @@ impl Search<'_> {
                     continue;
                 }
                 let target = Target { max_size, ..Target::default() };
-                let found =
-                    searcher.aimed(&self.prepared.regions[r], &self.networks[r], self.options, target);
+                let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+                let found = match searcher.is_over(self.options) {
+                    true => {
+                        searcher.improve(region, net, self.options, target, o.tree.clone(), Duration::ZERO)
+                    }
+                    false => searcher.aimed(region, net, self.options, target),
+                };
                 match found {
                     Ok(found) => *o = found,
                     Err(_) => break,
@@ -344,6 +354,9 @@ pub fn within(
             (false, false) if vain >= VAIN_ROUNDS && peak.is_some() => 0,
             _ => left - 1,
         };
+    }
+    if search.best.is_none() && peak.is_some_and(|p| p / FAR <= search.limit) {
+        search.aim(&outcomes, peak, searcher)?;
     }
     if search.best.is_none() {
         search.squeeze()?;

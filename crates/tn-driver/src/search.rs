@@ -81,7 +81,9 @@ impl Canonical {
 /// The part of the time left that each search has where a memory limit asks for several.
 const MEMORY_SHARE: f64 = 0.2;
 
-/// The same for a search that aims at the limit.
+/// The slices of a tree of so many tensors are chosen in a fraction of a second.
+const QUICK_TO_SLICE: usize = 2000;
+/// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
 const AIMED_SHARE: f64 = 0.5;
 
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
@@ -252,7 +254,7 @@ impl Searcher {
         self.timed(region, net, options, target, None, left)
     }
 
-    /// A better order than `from`, within the target's limits and the given time.
+    /// A better order than `from`, within the target's limits and the given time; once the time is over, `from` with slices.
     ///
     /// # Errors
     /// No order within the limits.
@@ -306,6 +308,11 @@ impl Searcher {
         let improves = from.is_some();
         let given = from.as_ref().or_else(|| self.trees.get(&region.result));
         let found = match given.map(|t| canonical.tree_into(t)) {
+            Some(tree) if improves && self.is_over(options) && net.inputs.len() <= QUICK_TO_SLICE => {
+                // too late for another tree, but not for good slices of this one
+                let asked = tn_order::Options { max_time: None, progress: None, ..asked };
+                fit(&canonical.net, &tree, &asked)
+            }
             Some(tree) if self.refine || improves => {
                 tn_order::plan(&canonical.net, &tn_order::Options { start: Some(tree), ..asked })
             }
