@@ -14,7 +14,7 @@ use crate::compile::{Prepared, endless};
 use crate::error::{Error, Infeasible, Limit};
 use crate::live::live_at_worst;
 use crate::options::Options;
-use crate::search::Searcher;
+use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built, Target};
 use std::rc::Rc;
 use std::time::Duration;
@@ -206,14 +206,18 @@ impl Search<'_> {
         Ok(next)
     }
 
+    /// Whether the limit is not far below this peak, so that rounds lead there.
+    fn is_near(&self, peak: Option<u128>) -> bool {
+        peak.is_some_and(|p| p / FAR <= self.limit)
+    }
+
     /// Where the first trees are far above the limit, all regions are searched at once for results of which a few fit: there the slices are
     /// chosen inside the search, which finds far cheaper ones than rounds that shrink a tree step by step.
     ///
     /// Where the time is over or somebody asked to stop, no other way to a plan is left: then this is tried whatever the peak, with slices
     /// of the trees that are there.
     fn aim(&mut self, first: &[Outcome], peak: Option<u128>, searcher: &Searcher) -> Result<(), Error> {
-        let near = peak.is_some_and(|p| p / FAR <= self.limit);
-        if self.best.is_some() || (near && !searcher.is_over(self.options)) {
+        if self.best.is_some() || (self.is_near(peak) && !searcher.is_over(self.options)) {
             return Ok(());
         }
         self.aimed = true;
@@ -237,7 +241,7 @@ impl Search<'_> {
                     true => {
                         searcher.improve(region, net, self.options, target, o.tree.clone(), Duration::ZERO)
                     }
-                    false => searcher.aimed(region, net, self.options, target),
+                    false => searcher.search(region, net, self.options, target, AIMED_SHARE),
                 };
                 match found {
                     Ok(found) => *o = found,
@@ -355,7 +359,7 @@ pub fn within(
             _ => left - 1,
         };
     }
-    if search.best.is_none() && peak.is_some_and(|p| p / FAR <= search.limit) {
+    if search.best.is_none() && search.is_near(peak) {
         search.aim(&outcomes, peak, searcher)?;
     }
     if search.best.is_none() {
@@ -410,7 +414,7 @@ fn smaller(
     searcher: &Searcher,
 ) -> Option<Outcome> {
     let now = &outcomes[r].cost;
-    let found = searcher.search(&prepared.regions[r], &networks[r], options, target).ok();
+    let found = searcher.search(&prepared.regions[r], &networks[r], options, target, MEMORY_SHARE).ok();
     found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
 }
 

@@ -79,12 +79,12 @@ impl Canonical {
 }
 
 /// The part of the time left that each search has where a memory limit asks for several.
-const MEMORY_SHARE: f64 = 0.2;
+pub(crate) const MEMORY_SHARE: f64 = 0.2;
 
 /// The slices of a tree of so many tensors are chosen in a fraction of a second.
 const QUICK_TO_SLICE: usize = 2000;
 /// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
-const AIMED_SHARE: f64 = 0.5;
+pub(crate) const AIMED_SHARE: f64 = 0.5;
 
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
@@ -224,7 +224,7 @@ impl Searcher {
         Ok(out)
     }
 
-    /// An order for one region within a share of the time that is left: a search for less memory is one of many.
+    /// An order for one region within a share of the time that is left.
     ///
     /// # Errors
     /// No order within the limits of options and target.
@@ -234,23 +234,9 @@ impl Searcher {
         net: &Network,
         options: &Options,
         target: Target,
+        share: f64,
     ) -> Result<Outcome, Error> {
-        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(MEMORY_SHARE));
-        self.timed(region, net, options, target, None, left)
-    }
-
-    /// An order for one region within a larger share of the time: what follows only improves it.
-    ///
-    /// # Errors
-    /// No order within the limits of options and target.
-    pub fn aimed(
-        &self,
-        region: &Region,
-        net: &Network,
-        options: &Options,
-        target: Target,
-    ) -> Result<Outcome, Error> {
-        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(AIMED_SHARE));
+        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(share));
         self.timed(region, net, options, target, None, left)
     }
 
