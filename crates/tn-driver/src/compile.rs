@@ -2,6 +2,7 @@
 
 use crate::draw::RegionNet;
 use crate::error::{Error, SourceErrors};
+use crate::joint;
 use crate::json::{SearchFacts, plan_json};
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
@@ -15,6 +16,7 @@ use tn_dsl::source::SourceMap;
 use tn_ir::dag::Op;
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
+use tn_ir::regions::{RegionRules, regions};
 use tn_ir::size::SymbolId;
 use tn_order::{Network, Outcome};
 use tn_plan::SavePolicy;
@@ -150,7 +152,7 @@ pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
     let loaded = stages::load(source, options)?;
     let needs_grad = needs_grad(&loaded.program, options)?;
     let program = stages::normalise(&loaded.program, &loaded.sources)?;
-    let regions = tn_ir::regions::regions(&program);
+    let regions = regions(&program, RegionRules { structure: options.rules.structure });
     Ok(Prepared {
         source_program: loaded.program,
         program,
@@ -248,9 +250,16 @@ fn planned(
     if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
         return Ok((outcomes, None));
     }
-    let dag = stages::dag(prepared, &outcomes, options, false)?;
+    let mut dag = stages::dag(prepared, &outcomes, options, false)?;
     let save = SavePolicy::SaveAll;
-    let plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+    let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+    if let Some(better) = joint::improved(&dag, options, machine) {
+        tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
+        let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
+        if joint::is_better(&other, &plan, options) {
+            (dag, plan) = (better.dag, other);
+        }
+    }
     let built = stages::verified(dag, plan)?;
     Ok((outcomes, Some(built)))
 }

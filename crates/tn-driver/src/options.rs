@@ -1,6 +1,7 @@
 //! What to compile and how.
 
 use crate::paths::PathFile;
+use crate::rules::Rules;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,6 +167,12 @@ pub struct Options {
     pub resume: bool,
     /// A window on the search.
     pub watch: Option<Watch>,
+    /// What may be rewritten.
+    pub rules: Rules,
+    /// Nodes that the joint optimiser's graph may have; a program with more is left as it is.
+    pub egraph_nodes: Option<usize>,
+    /// Rounds of the joint optimiser.
+    pub egraph_steps: Option<usize>,
 }
 
 impl Options {
@@ -203,11 +210,14 @@ impl Options {
             cache: _,
             resume: _,
             watch: _,
+            rules,
+            egraph_nodes,
+            egraph_steps,
         } = self;
         let trials = self.budget();
         let path = path.as_ref().map_or_else(String::new, |p| format!(" {} {refine}", p.fingerprint()));
         format!(
-            "{network:?} {set:?} {dtype:?} {memory:?} {max_size:?} {max_time:?} {trials:?} {seed} {minimize:?} {machine:?} {grad} {jvp} {wrt:?}{path}"
+            "{network:?} {set:?} {dtype:?} {memory:?} {max_size:?} {max_time:?} {trials:?} {seed} {minimize:?} {machine:?} {grad} {jvp} {wrt:?}{path} {rules} {egraph_nodes:?} {egraph_steps:?}"
         )
     }
 }

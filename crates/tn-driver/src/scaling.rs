@@ -158,6 +158,7 @@ mod tests {
             sizes: vec![big.clone(), big, Size::fixed(5)],
             index_names: ["i", "j", "k"].map(String::from).to_vec(),
             scale: num_complex::Complex64::new(1.0, 0.0),
+            cancelled: vec![],
         };
         let tree = Tree { ssa_path: vec![(0, 1)], sliced: vec![] };
         let s = scaling(std::slice::from_ref(&region), std::slice::from_ref(&tree), &symbols, chi);

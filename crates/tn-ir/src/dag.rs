@@ -323,6 +323,20 @@ impl Dag {
         (nest, depth)
     }
 
+    /// A dag over the same arrays, functions and loops, without nodes and roots.
+    pub fn emptied(&self) -> Dag {
+        Dag {
+            dtype: self.dtype,
+            symbols: self.symbols.clone(),
+            arrays: self.arrays.clone(),
+            fns: self.fns.clone(),
+            fn_names: self.fn_names.clone(),
+            vars: self.vars.clone(),
+            nests: self.nests.clone(),
+            ..Dag::default()
+        }
+    }
+
     /// Adds a scalar function, or finds the equal one.
     pub fn add_fn(&mut self, f: ScalarFn) -> FnId {
         if let Some(i) = self.fns.iter().position(|g| *g == f) {
@@ -403,6 +417,28 @@ impl Op {
             Op::Map { args, .. } => args.clone(),
             Op::Add { terms } => terms.iter().map(|&(_, t)| t).collect(),
             Op::Concat { parts, .. } => parts.clone(),
+        }
+    }
+    /// The same operation on other nodes, asked for in the order of [`Op::args`].
+    pub fn with_args(self, mut f: impl FnMut(DagId) -> DagId) -> Op {
+        match self {
+            Op::Leaf(_) | Op::Number(_) => self,
+            Op::Einsum2 { a, b, a_labels, b_labels, out_labels, conj_a, conj_b } => {
+                let (a, b) = (f(a), f(b));
+                Op::Einsum2 { a, b, a_labels, b_labels, out_labels, conj_a, conj_b }
+            }
+            Op::Einsum1 { a, a_labels, out_labels, conj } => {
+                Op::Einsum1 { a: f(a), a_labels, out_labels, conj }
+            }
+            Op::Map { f: function, args } => Op::Map { f: function, args: args.into_iter().map(f).collect() },
+            Op::Add { terms } => Op::Add { terms: terms.into_iter().map(|(c, t)| (c, f(t))).collect() },
+            Op::Reshape { a } => Op::Reshape { a: f(a) },
+            Op::Slice { a, axis, start } => Op::Slice { a: f(a), axis, start },
+            Op::Pad { a, axis, before } => Op::Pad { a: f(a), axis, before },
+            Op::Concat { axis, parts } => Op::Concat { axis, parts: parts.into_iter().map(f).collect() },
+            Op::At { a, picks, inside } => Op::At { a: f(a), picks, inside },
+            Op::Collect { a, nest, places } => Op::Collect { a: f(a), nest, places },
+            Op::MaxAbs { a } => Op::MaxAbs { a: f(a) },
         }
     }
 }

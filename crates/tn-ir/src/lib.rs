@@ -28,6 +28,7 @@ pub mod regions;
 pub mod scalar;
 pub mod size;
 pub mod span;
+pub(crate) mod structure;
 pub mod verify;
 
 pub use num_complex::Complex64;

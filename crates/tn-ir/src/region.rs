@@ -25,6 +25,8 @@ pub struct Region {
     pub index_names: Vec<String>,
     /// Constant factor.
     pub scale: Complex64,
+    /// The isometries that met their conjugates and are gone, one entry a pair.
+    pub cancelled: Vec<NodeId>,
 }
 
 /// A factor of a region.

@@ -3,23 +3,38 @@
 //! A contraction used by a contraction is seen through, with fresh private indices at every use; what is shared that way is found again
 //! at L3 by hash-consing. Everything else (leaves, maps, sums, views, pinned definitions) is a border, and so are definitions that would be repeated
 //! out of proportion (see [`crate::definitions`]). Copy tensors cost
-//! nothing: `delta` identifies its indices, `identity` does so pairwise, `ones` disappears where another factor carries its index.
+//! nothing: `delta` identifies its indices, `identity` does so pairwise, `ones` disappears where another factor carries its index. Isometries that
+//! meet their conjugates cancel (see `structure.rs`).
 
 use crate::definitions::Definitions;
 use crate::program::*;
 use crate::region::{Region, RegionInput};
+use crate::structure::{Factors, cancel, find};
 use num_complex::Complex64;
 use std::collections::{HashMap, HashSet};
 
+/// What is simplified on the way to regions, beside copy tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionRules {
+    /// Isometries and unitaries cancel with their conjugates.
+    pub structure: bool,
+}
+
+impl Default for RegionRules {
+    fn default() -> RegionRules {
+        RegionRules { structure: true }
+    }
+}
+
 /// Every region that the outputs need, in dependency order; none has no inputs (numbers are no regions). `program` has been through [`crate::normalise::normalise`].
-pub fn regions(program: &Program) -> Vec<Region> {
+pub fn regions(program: &Program, rules: RegionRules) -> Vec<Region> {
     let definitions = Definitions::of(program);
     let wanted = definitions.wanted(program);
     let contracts = program.nodes.enumerate().filter(|(id, d)| {
         let k = id.0 as usize;
         (wanted.plain[k] || wanted.log[k]) && matches!(d.node, Node::Contract { .. })
     });
-    let all = contracts.map(|(id, _)| flatten(program, &definitions, id));
+    let all = contracts.map(|(id, _)| flatten(program, &definitions, id, rules));
     let mut regions: Vec<Region> = all.filter(|r| !r.inputs.is_empty()).collect();
     name_apart(program, &mut regions);
     regions
@@ -56,14 +71,20 @@ struct Flat {
     scale: Complex64,
 }
 
-fn flatten(program: &Program, definitions: &Definitions, root: NodeId) -> Region {
+fn flatten(program: &Program, definitions: &Definitions, root: NodeId, rules: RegionRules) -> Region {
     let data = &program.nodes[root];
     let mut flat = Flat { inputs: vec![], origin: data.legs.clone(), scale: Complex64::new(1.0, 0.0) };
     let open = data.legs.len();
     let env: HashMap<IndexId, u32> = data.legs.iter().enumerate().map(|(k, &i)| (i, k as u32)).collect();
     expand(program, definitions, root, env, &mut flat);
     let Flat { mut inputs, origin, scale } = flat;
-    let mut merged = drop_copies(program, &mut inputs, &origin, open);
+    let parent = drop_copies(program, &mut inputs, &origin, open);
+    let mut factors = Factors { program, inputs, parent, origin: &origin, open, scale };
+    let mut cancelled = vec![];
+    if rules.structure {
+        (factors, cancelled) = cancel(factors);
+    }
+    let Factors { mut inputs, parent: mut merged, scale, .. } = factors;
     // renumber: open indices first, then by first occurrence
     let mut number: HashMap<u32, u32> = HashMap::new();
     let mut from: Vec<IndexId> = vec![];
@@ -91,6 +112,7 @@ fn flatten(program: &Program, definitions: &Definitions, root: NodeId) -> Region
         sizes: from.iter().map(|&i| program.indices[i].size.clone()).collect(),
         index_names: from.iter().map(|&i| program.indices[i].name.clone()).collect(),
         scale,
+        cancelled,
     }
 }
 
@@ -142,15 +164,6 @@ fn expand(
             flat.inputs.push(RegionInput { value: operand.node, indices, conj });
         }
     }
-}
-
-/// The representative of a class; paths are halved on the way, so that long rows of copies stay near-linear.
-fn find(parent: &mut [u32], mut i: u32) -> u32 {
-    while parent[i as usize] != i {
-        parent[i as usize] = parent[parent[i as usize] as usize];
-        i = parent[i as usize];
-    }
-    i
 }
 
 /// Removes copy tensors by identifying indices. At most one open index may be in a class, and each class must stay carried by another factor.

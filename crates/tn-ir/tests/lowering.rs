@@ -12,7 +12,7 @@ use tn_ir::naive::{self, NaiveOutput};
 use tn_ir::normalise::normalise;
 use tn_ir::program::{LeafId, Program};
 use tn_ir::region::{Region, RegionTree};
-use tn_ir::regions::regions;
+use tn_ir::regions::{RegionRules, regions};
 use tn_ir::size::SymbolId;
 
 fn close(a: &Dense, b: &Dense) -> bool {
@@ -46,7 +46,7 @@ fn check_at(
     let sizes: HashMap<SymbolId, u64> = program.symbols.ids().map(|s| (s, dynamic)).collect();
     let want = naive::evaluate(program, &leaves, &sizes);
     let normal = normalise(program).unwrap();
-    let regions = regions(&normal);
+    let regions = regions(&normal, RegionRules::default());
     let trees: Vec<_> = regions.iter().map(tree).collect();
     let dag = lower(&normal, &regions, &trees).unwrap_or_else(|e| panic!("{note}: {e}"));
     let mut arrays: HashMap<ArrayId, Dense> = leaves.into_iter().map(|(l, v)| (ArrayId(l.0), v)).collect();
@@ -119,7 +119,7 @@ fn rotation(angle: f64, x: f64) -> HashMap<LeafId, Dense> {
 #[test]
 fn short_powers_are_seen_through_and_long_ones_kept() {
     let count = |steps| {
-        let regions = regions(&normalise(&powers(steps)).unwrap());
+        let regions = regions(&normalise(&powers(steps)).unwrap(), RegionRules::default());
         (regions.len(), regions.iter().map(|r| r.inputs.len()).max())
     };
     assert_eq!(count(4), (3, Some(16)));

@@ -128,6 +128,15 @@ pub struct Search {
     /// Which leaves need a gradient: `w.*,bias`
     #[arg(long, value_name = "PATTERNS")]
     pub wrt: Option<String>,
+    /// Switch groups of rewrites off: `structure,sums`, or `all`
+    #[arg(long, value_name = "GROUPS", default_value = "", hide_default_value = true)]
+    pub without: tn_driver::Rules,
+    /// Nodes that the joint optimiser's graph may have
+    #[arg(long, value_name = "N")]
+    pub egraph_nodes: Option<usize>,
+    /// Rounds of the joint optimiser
+    #[arg(long, value_name = "N")]
+    pub egraph_steps: Option<usize>,
     /// Take contraction paths from a file instead of a search: opt_einsum's, or what `plan` wrote
     #[arg(long, value_name = "FILE")]
     pub path: Option<PathBuf>,
@@ -506,6 +515,9 @@ impl Search {
             },
             machine: self.machine.clone(),
             wrt: self.wrt.clone(),
+            rules: self.without,
+            egraph_nodes: self.egraph_nodes,
+            egraph_steps: self.egraph_steps,
             ..options
         })
     }

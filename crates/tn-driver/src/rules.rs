@@ -1,0 +1,96 @@
+//! What the joint optimiser may do, in groups that can be switched off one by one: to measure each, and to find a fault.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Groups of rewrites; all are on by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Candidate trees of all searches meet, windows are solved again.
+    pub plans: bool,
+    /// Isometries cancel with their conjugates.
+    pub structure: bool,
+    /// Trees that share equal parts.
+    pub sharing: bool,
+    /// Products over sums, sums of products, maps of maps, scalar rewrites.
+    pub sums: bool,
+}
+
+/// Name, what it is about.
+const GROUPS: [(&str, &str); 4] = [
+    ("plans", "candidate trees meet in one graph, and windows of it are solved again"),
+    ("structure", "isometries cancel with their conjugates"),
+    ("sharing", "trees in which equal parts are made once"),
+    ("sums", "products over sums, common factors, maps of maps, constants"),
+];
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { plans: true, structure: true, sharing: true, sums: true }
+    }
+}
+
+impl Rules {
+    /// Nothing is rewritten.
+    pub const NONE: Rules = Rules { plans: false, structure: false, sharing: false, sums: false };
+
+    /// The groups and what each is about, for help texts.
+    pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
+        GROUPS.into_iter()
+    }
+
+    fn flags(&mut self) -> [&mut bool; 4] {
+        [&mut self.plans, &mut self.structure, &mut self.sharing, &mut self.sums]
+    }
+}
+
+impl FromStr for Rules {
+    type Err = String;
+    /// All rules but the named groups, comma-separated; `all` names every group.
+    fn from_str(text: &str) -> Result<Rules, String> {
+        let mut rules = Rules::default();
+        for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            if name == "all" {
+                rules = Rules::NONE;
+                continue;
+            }
+            let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
+                let known: Vec<&str> = GROUPS.iter().map(|g| g.0).collect();
+                let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
+                let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                return Err(format!(
+                    "no group of rules is called `{name}`, there are `all`, `{}`{help}",
+                    known.join("`, `")
+                ));
+            };
+            *rules.flags()[k] = false;
+        }
+        Ok(rules)
+    }
+}
+
+impl fmt::Display for Rules {
+    /// The groups that are on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut copy = *self;
+        let flags = copy.flags().map(|b| *b);
+        let on: Vec<&str> = GROUPS.iter().zip(flags).filter(|(_, on)| *on).map(|(g, _)| g.0).collect();
+        f.write_str(if on.is_empty() { "none" } else { "" })?;
+        f.write_str(&on.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_switched_off_by_name() {
+        assert_eq!("".parse(), Ok(Rules::default()));
+        assert_eq!("all".parse(), Ok(Rules::NONE));
+        assert_eq!("sums, plans".parse(), Ok(Rules { sums: false, plans: false, ..Rules::default() }));
+        assert_eq!("all".parse::<Rules>().map(|r| r.to_string()), Ok("none".to_owned()));
+        assert_eq!("sums".parse::<Rules>().map(|r| r.to_string()), Ok("plans,structure,sharing".to_owned()));
+        assert!("sum".parse::<Rules>().unwrap_err().contains("did you mean `sums`?"));
+    }
+}
