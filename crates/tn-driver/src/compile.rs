@@ -7,7 +7,7 @@ use crate::json::{SearchFacts, plan_json};
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
 use crate::search::Searcher;
-use crate::stages::{self, Built};
+use crate::stages::{self, Built, Rewritten};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -253,14 +253,18 @@ fn planned(
     let mut dag = stages::dag(prepared, &outcomes, options, false)?;
     let save = SavePolicy::SaveAll;
     let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+    let mut rewritten = None;
     if let Some(better) = joint::improved(&dag, options, machine) {
         tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
         let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
         if joint::is_better(&other, &plan, options) {
-            (dag, plan) = (better.dag, other);
+            let seconds_before = plan.summary.modelled_seconds;
+            let before = std::mem::replace(&mut dag, better.dag.clone());
+            rewritten = Some(Box::new(Rewritten { report: better, before, seconds_before }));
+            plan = other;
         }
     }
-    let built = stages::verified(dag, plan)?;
+    let built = Built { rewritten, ..stages::verified(dag, plan)? };
     Ok((outcomes, Some(built)))
 }
 

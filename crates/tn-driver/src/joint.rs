@@ -4,9 +4,10 @@
 //! worse than without it.
 
 use crate::options::Options;
+use std::collections::BTreeSet;
 use tn_ir::dag::Dag;
 use tn_opt::cost::{Costs, Goal, Rates};
-use tn_opt::rules::Group;
+use tn_opt::rules::{Group, RULES};
 use tn_opt::{Optimised, Settings, optimise};
 use tn_order::Minimize;
 use tn_plan::cost::Machine;
@@ -22,10 +23,14 @@ const ROOM: usize = 2;
 /// A cheaper dag for the same values, with what the optimiser says of it; none if there is nothing to rewrite or nothing cheaper.
 pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Option<Optimised> {
     let rules = options.rules;
-    let groups: Vec<Group> = [(rules.plans, Group::Plans), (rules.sums, Group::Sums)]
-        .into_iter()
-        .filter_map(|(on, group)| on.then_some(group))
-        .collect();
+    let is_on = |k: &usize| {
+        let group = match RULES[*k].group {
+            Group::Plans => rules.plans,
+            Group::Sums => rules.sums,
+        };
+        group && rules.single & (1 << k) == 0
+    };
+    let on: BTreeSet<usize> = (0..RULES.len()).filter(is_on).collect();
     let max_nodes = options.egraph_nodes.unwrap_or(NODES);
     let goal = match options.minimize {
         Minimize::Time => Goal::Time { price: 0.0 },
@@ -34,7 +39,7 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
         // what is largest is not a sum over nodes
         Minimize::Size | Minimize::Peak => return None,
     };
-    if groups.is_empty() || dag.len() > max_nodes / ROOM {
+    if on.is_empty() || dag.len() > max_nodes / ROOM {
         return None;
     }
     let rates = Rates {
@@ -45,7 +50,7 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
     };
     let costs = Costs { rates, goal };
     let rounds = options.egraph_steps.unwrap_or(STEPS);
-    let found = optimise(dag, &Settings { costs, groups, max_nodes, rounds });
+    let found = optimise(dag, &Settings { costs, rules: on, max_nodes, rounds, explain: options.explain });
     (found.cost.1 < found.cost.0 * (1.0 - 1e-6)).then_some(found)
 }
 

@@ -173,6 +173,8 @@ pub struct Options {
     pub egraph_nodes: Option<usize>,
     /// Rounds of the joint optimiser.
     pub egraph_steps: Option<usize>,
+    /// Measure what each rewrite gains.
+    pub explain: bool,
 }
 
 impl Options {
@@ -213,6 +215,7 @@ impl Options {
             rules,
             egraph_nodes,
             egraph_steps,
+            explain: _,
         } = self;
         let trials = self.budget();
         let path = path.as_ref().map_or_else(String::new, |p| format!(" {} {refine}", p.fingerprint()));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use tn_opt::rules::RULES;
 
 /// Groups of rewrites; all are on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Rules {
     pub sharing: bool,
     /// Products over sums, sums of products, maps of maps, scalar rewrites.
     pub sums: bool,
+    /// Single rules of the optimiser's table that are off, a bit each.
+    pub single: u32,
 }
 
 /// Name, what it is about.
@@ -26,13 +29,13 @@ const GROUPS: [(&str, &str); 4] = [
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { plans: true, structure: true, sharing: true, sums: true }
+        Rules { plans: true, structure: true, sharing: true, sums: true, single: 0 }
     }
 }
 
 impl Rules {
     /// Nothing is rewritten.
-    pub const NONE: Rules = Rules { plans: false, structure: false, sharing: false, sums: false };
+    pub const NONE: Rules = Rules { plans: false, structure: false, sharing: false, sums: false, single: 0 };
 
     /// The groups and what each is about, for help texts.
     pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -46,7 +49,7 @@ impl Rules {
 
 impl FromStr for Rules {
     type Err = String;
-    /// All rules but the named groups, comma-separated; `all` names every group.
+    /// All rules but the named groups and single rules, comma-separated; `all` names every group.
     fn from_str(text: &str) -> Result<Rules, String> {
         let mut rules = Rules::default();
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
@@ -54,12 +57,17 @@ impl FromStr for Rules {
                 rules = Rules::NONE;
                 continue;
             }
+            if let Some(k) = RULES.iter().position(|r| r.name == name) {
+                rules.single |= 1 << k;
+                continue;
+            }
             let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
-                let known: Vec<&str> = GROUPS.iter().map(|g| g.0).collect();
+                let known: Vec<&str> =
+                    GROUPS.iter().map(|g| g.0).chain(RULES.iter().map(|r| r.name)).collect();
                 let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
                 let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 return Err(format!(
-                    "no group of rules is called `{name}`, there are `all`, `{}`{help}",
+                    "no rule or group of rules is called `{name}`, there are `all`, `{}`{help}",
                     known.join("`, `")
                 ));
             };
@@ -76,7 +84,9 @@ impl fmt::Display for Rules {
         let flags = copy.flags().map(|b| *b);
         let on: Vec<&str> = GROUPS.iter().zip(flags).filter(|(_, on)| *on).map(|(g, _)| g.0).collect();
         f.write_str(if on.is_empty() { "none" } else { "" })?;
-        f.write_str(&on.join(","))
+        f.write_str(&on.join(","))?;
+        let off = RULES.iter().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
+        off.into_iter().try_for_each(|(_, r)| write!(f, " -{}", r.name))
     }
 }
 
@@ -91,6 +101,9 @@ mod tests {
         assert_eq!("sums, plans".parse(), Ok(Rules { sums: false, plans: false, ..Rules::default() }));
         assert_eq!("all".parse::<Rules>().map(|r| r.to_string()), Ok("none".to_owned()));
         assert_eq!("sums".parse::<Rules>().map(|r| r.to_string()), Ok("plans,structure,sharing".to_owned()));
+        let one: Rules = "factor".parse().unwrap();
+        assert_eq!((one.sums, one.single.count_ones()), (true, 1));
+        assert_eq!(one.to_string(), "plans,structure,sharing,sums -factor");
         assert!("sum".parse::<Rules>().unwrap_err().contains("did you mean `sums`?"));
     }
 }

@@ -14,6 +14,7 @@ use tn_ir::dag::{ArrayId, ArrayRole, Dag};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
 use tn_ir::region::RegionTree;
 use tn_ir::size::SymbolId;
+use tn_opt::Optimised;
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::cost::Machine;
 use tn_plan::ir::{EntryKind, LeafInfo, OutputInfo, Plan};
@@ -38,6 +39,19 @@ pub struct Built {
     pub dag: Dag,
     /// The plan.
     pub plan: VerifiedPlan,
+    /// What the joint optimiser did, if its dag is this one.
+    pub rewritten: Option<Box<Rewritten>>,
+}
+
+/// What the joint optimiser did.
+#[derive(Clone, Debug)]
+pub struct Rewritten {
+    /// What it says of itself.
+    pub report: Optimised,
+    /// The dag that it began with.
+    pub before: Dag,
+    /// Modelled seconds of the plan of that dag.
+    pub seconds_before: f64,
 }
 
 /// What one search aims at, beside the options' objective.
@@ -357,7 +371,7 @@ pub(crate) fn schedule(
 pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
     let plan = VerifiedPlan::new(plan, &dag)
         .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
-    Ok(Built { dag, plan })
+    Ok(Built { dag, plan, rewritten: None })
 }
 
 /// What can be checked of a plan without its dag: a plan from a file.

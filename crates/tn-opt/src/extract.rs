@@ -62,8 +62,14 @@ pub struct Extracted {
     pub optimal: bool,
 }
 
-/// The cheapest dag found for the roots. `start` is a choice that is known to be good, used if nothing cheaper is found.
-pub fn extract(joint: &Joint, costs: &Costs, roots: &[DagId], start: Option<&Choice>) -> Extracted {
+/// The cheapest dag found for the roots, without the nodes `banned`. `start` is a choice that is known to be good, used if nothing cheaper is found.
+pub fn extract(
+    joint: &Joint,
+    costs: &Costs,
+    roots: &[DagId],
+    start: Option<&Choice>,
+    banned: &BTreeSet<DagId>,
+) -> Extracted {
     let classes: Vec<Class> = joint.classes().collect();
     let place: HashMap<Class, usize> = classes.iter().enumerate().map(|(k, &c)| (c, k)).collect();
     let nodes = classes
@@ -79,7 +85,12 @@ pub fn extract(joint: &Joint, costs: &Costs, roots: &[DagId], start: Option<&Cho
                     args
                 },
             };
-            joint.members(c).iter().map(one).collect()
+            {
+                let all = joint.members(c);
+                // a class that has banned nodes alone is not needed by any other
+                let some: Vec<Way> = all.iter().filter(|n| !banned.contains(n)).map(one).collect();
+                if some.is_empty() { all.iter().map(one).collect() } else { some }
+            }
         })
         .collect();
     let roots: Vec<usize> = roots.iter().map(|&r| place[&joint.known_class(r)]).collect();

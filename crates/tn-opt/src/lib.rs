@@ -16,7 +16,7 @@ pub mod scalar;
 use cost::Costs;
 use extract::{Choice, Extracted, extract};
 use graph::{Class, Joint};
-use rules::{Context, Group, Pairs, RULES};
+use rules::{Context, Group, Pairs, RULES, Rule};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
@@ -25,12 +25,14 @@ use tn_ir::dag::{Dag, DagId, Op, Root};
 pub struct Settings {
     /// What is minimised, on which machine.
     pub costs: Costs,
-    /// Groups of rules that are on.
-    pub groups: Vec<Group>,
+    /// The rules that are on, by their position in the table.
+    pub rules: BTreeSet<usize>,
     /// Nodes that the graph may have in all.
     pub max_nodes: usize,
     /// Rounds of rules and extraction.
     pub rounds: usize,
+    /// Whether the gain of each rewrite is measured, which takes an extraction for each.
+    pub explain: bool,
 }
 
 /// Operands of a window.
@@ -55,8 +57,20 @@ pub struct Optimised {
     pub size: (usize, usize),
     /// Whether a limit ended it before nothing was new.
     pub limited: bool,
-    /// The rewrites that the choice rests on, in an order in which they can be applied.
+    /// The rewrites that the choice rests on, in the order in which they were made.
     pub chain: Vec<Rewrite>,
+    /// Everything that was applied, and what was chosen: enough to do it again.
+    pub derivation: Derivation,
+}
+
+/// What was applied to a dag, so that a checker can apply it again and come to the same dag. Nodes are numbered as the rules make them, which is
+/// the same whenever the same rules are applied to the same dag in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Derivation {
+    /// Rounds of applications: the rule's name and the node.
+    pub rounds: Vec<Vec<(String, u32)>>,
+    /// The nodes that were chosen.
+    pub chosen: Vec<u32>,
 }
 
 /// One application of a rule whose result was chosen.
@@ -66,9 +80,9 @@ pub struct Rewrite {
     pub rule: &'static str,
     /// The node that it was applied to, as text.
     pub from: String,
-    /// What stands in its place, as text.
-    pub to: String,
-    /// By how much the cost of the whole fell in the round that chose it.
+    /// What of that which it made was chosen, as text.
+    pub to: Vec<String>,
+    /// How much more the whole would cost without what this application made, in the goal's unit.
     pub gain: f64,
 }
 
@@ -86,10 +100,12 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
     let mut limited = false;
     // contractions that other rules made: an order of theirs may pay where they as made do not
     let mut fresh: Vec<DagId> = vec![];
+    let mut derivation = Derivation::default();
     for round in 0..settings.rounds {
         let mut news = 0;
+        let mut log = vec![];
         for (k, rule) in RULES.iter().enumerate() {
-            if !settings.groups.contains(&rule.group) {
+            if !settings.rules.contains(&k) {
                 continue;
             }
             let mut todo = targets(&joint, &best.choice, settings, rule.group);
@@ -104,17 +120,11 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
                     limited = true;
                     break;
                 }
-                let mut cx = Context { joint: &mut joint, pairs: &mut pairs, window: WINDOW };
-                // what comes of a node belongs to the same source
-                let info = cx.joint.dag.info(n);
-                (cx.joint.dag.current_span, cx.joint.dag.in_adjoint) = (info.span, info.adjoint);
-                let from = cx.joint.len();
-                let made = (rule.apply)(&mut cx, n);
-                for m in made {
-                    let new = joint.equate(n, m);
-                    news += usize::from(new);
-                    *applied.entry(rule.name).or_default() += usize::from(new);
-                }
+                let from = joint.len();
+                let new = apply(&mut joint, &mut pairs, rule, n);
+                log.push((rule.name.to_owned(), n.0));
+                news += new;
+                *applied.entry(rule.name).or_default() += new;
                 for m in (from..joint.len()).map(|m| DagId(m as u32)) {
                     made_by.entry(m).or_insert((rule.name, n));
                     if rule.group != Group::Plans && matches!(joint.dag.op(m), Op::Einsum2 { .. }) {
@@ -124,11 +134,12 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
             }
         }
         joint.rebuild();
+        derivation.rounds.push(log);
         if news == 0 {
             break;
         }
         let start: Choice = best.choice.values().map(|&n| (joint.known_class(n), n)).collect();
-        let found = extract(&joint, &settings.costs, &roots, Some(&start));
+        let found = extract(&joint, &settings.costs, &roots, Some(&start), &BTreeSet::new());
         // where classes merged so that what was chosen goes round in circles, what was found may be dearer
         let better = found.cost < best.cost * (1.0 - 1e-9);
         best = found;
@@ -138,10 +149,72 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
         limited |= round + 1 == settings.rounds;
     }
     let after = best.cost;
-    let chain = chain(&joint, &best.choice, &made_by, before - after);
+    let chain = chain(&joint, &best, &made_by, settings, &roots);
+    derivation.chosen = best.choice.values().map(|n| n.0).collect();
     let dag = rebuilt(&joint, &best.choice, &dag.roots);
     let size = (joint.len(), joint.classes().count());
-    Optimised { dag, cost: (before, after), applied, size, limited, chain }
+    Optimised { dag, cost: (before, after), applied, size, limited, chain, derivation }
+}
+
+/// Applies one rule to one node; returns how much of what it made was news.
+fn apply(joint: &mut Joint, pairs: &mut Pairs, rule: &Rule, n: DagId) -> usize {
+    // what comes of a node belongs to the same source
+    let info = joint.dag.info(n);
+    (joint.dag.current_span, joint.dag.in_adjoint) = (info.span, info.adjoint);
+    let made = (rule.apply)(&mut Context { joint: &mut *joint, pairs, window: WINDOW }, n);
+    made.into_iter().filter(|&m| joint.equate(n, m)).count()
+}
+
+/// Applies a derivation to the dag that it began with.
+///
+/// # Errors
+/// A sentence: it names an unknown rule or node, or what it chooses is no dag of the roots.
+pub fn replay(dag: &Dag, derivation: &Derivation) -> Result<Dag, String> {
+    let mut joint = Joint::new(dag.clone());
+    let mut pairs = Pairs::default();
+    for (round, log) in derivation.rounds.iter().enumerate() {
+        for (name, n) in log {
+            let rule = RULES.iter().find(|r| r.name == name);
+            let rule = rule.ok_or_else(|| format!("round {round} applies `{name}`, which is no rule"))?;
+            if *n as usize >= joint.len() {
+                return Err(format!("round {round} applies `{name}` to node {n}, which is not there"));
+            }
+            apply(&mut joint, &mut pairs, rule, DagId(*n));
+        }
+        joint.rebuild();
+    }
+    if let Some(n) = derivation.chosen.iter().find(|&&n| n as usize >= joint.len()) {
+        return Err(format!("node {n} is chosen, which is not there"));
+    }
+    let choice: Choice = derivation.chosen.iter().map(|&n| (joint.known_class(DagId(n)), DagId(n))).collect();
+    let roots: Vec<DagId> = dag.roots.iter().map(|r| r.node).collect();
+    if !is_whole(&joint, &choice, &roots) {
+        return Err("what is chosen does not compute every root".into());
+    }
+    Ok(rebuilt(&joint, &choice, &dag.roots))
+}
+
+/// Whether a choice has a node for every class that it needs, without going round in circles.
+fn is_whole(joint: &Joint, choice: &Choice, roots: &[DagId]) -> bool {
+    // true: done; false: being looked at
+    let mut state: HashMap<Class, bool> = HashMap::new();
+    let mut stack: Vec<(Class, bool)> = roots.iter().map(|&r| (joint.known_class(r), false)).collect();
+    while let Some((class, leaving)) = stack.pop() {
+        if leaving {
+            state.insert(class, true);
+            continue;
+        }
+        match state.get(&class) {
+            Some(true) => continue,
+            Some(false) => return false,
+            None => {}
+        }
+        let Some(&n) = choice.get(&class) else { return false };
+        state.insert(class, false);
+        stack.push((class, true));
+        stack.extend(joint.args(n).into_iter().filter(|a| state.get(a) != Some(&true)).map(|a| (a, false)));
+    }
+    true
 }
 
 fn reachable(dag: &Dag, roots: &[DagId]) -> BTreeSet<DagId> {
@@ -217,27 +290,70 @@ fn rebuilt(joint: &Joint, choice: &Choice, roots: &[Root]) -> Dag {
     dag
 }
 
-/// The rewrites whose results were chosen, one line for each application.
+/// Applications whose gain is measured; those of the others is told together with the last.
+const MEASURED: usize = 24;
+
+/// The rewrites whose results were chosen, one entry for each application.
 fn chain(
     joint: &Joint,
-    choice: &Choice,
+    best: &Extracted,
     made_by: &HashMap<DagId, (&'static str, DagId)>,
-    gain: f64,
+    settings: &Settings,
+    roots: &[DagId],
 ) -> Vec<Rewrite> {
-    let mut seen: BTreeSet<(&'static str, DagId)> = BTreeSet::new();
-    let mut steps: Vec<(DagId, &'static str, DagId)> = choice
-        .values()
-        .filter_map(|&n| made_by.get(&n).map(|&(rule, from)| (n, rule, from)))
-        .filter(|&(_, rule, from)| seen.insert((rule, from)))
-        .collect();
-    steps.sort_unstable();
-    let count = steps.len().max(1) as f64;
-    let text = |n: DagId| format!("%{} = {:?}", n.0, joint.dag.op(n));
-    let one = |(n, rule, from): (DagId, &'static str, DagId)| Rewrite {
-        rule,
-        from: text(from),
-        to: text(n),
-        gain: gain / count,
+    let mut steps: BTreeMap<(DagId, &'static str), Vec<DagId>> = BTreeMap::new();
+    for n in best.choice.values() {
+        if let Some(&(rule, from)) = made_by.get(n) {
+            steps.entry((from, rule)).or_default().push(*n);
+        }
+    }
+    let mut out = vec![];
+    for (k, ((from, rule), chosen)) in steps.into_iter().enumerate() {
+        let gain = if settings.explain && k < MEASURED {
+            let made = made_by.iter().filter(|(_, by)| **by == (rule, from)).map(|(n, _)| *n).collect();
+            extract(joint, &settings.costs, roots, None, &made).cost - best.cost
+        } else {
+            0.0
+        };
+        let from = text(&joint.dag, from);
+        let to = chosen.iter().map(|&n| text(&joint.dag, n)).collect();
+        out.push(Rewrite { rule, from, to, gain: gain.max(0.0) });
+    }
+    out
+}
+
+/// A node for people: `%7[a,c] = %1[a,b] * w[b,c]`.
+fn text(dag: &Dag, n: DagId) -> String {
+    let name = |n: DagId| match dag.op(n) {
+        Op::Leaf(a) => dag.arrays[*a].name.clone(),
+        Op::Number(c) => format!("{}", c.value().re),
+        _ => format!("%{}", n.0),
     };
-    steps.into_iter().map(one).collect()
+    let letters = |labels: &[u32]| {
+        let one = |l: &u32| char::from_u32(u32::from(b'a') + l % 26).map_or(String::new(), String::from);
+        labels.iter().map(one).collect::<Vec<_>>().join(",")
+    };
+    let right = match dag.op(n) {
+        Op::Leaf(_) | Op::Number(_) => return name(n),
+        Op::Einsum2 { a, b, a_labels, b_labels, out_labels, conj_a, conj_b } => {
+            let one = |x: DagId, labels: &[u32], conj: bool| {
+                let text = format!("{}[{}]", name(x), letters(labels));
+                if conj { format!("conj({text})") } else { text }
+            };
+            let (x, y) = (one(*a, a_labels, *conj_a), one(*b, b_labels, *conj_b));
+            return format!("%{}[{}] = {x} * {y}", n.0, letters(out_labels));
+        }
+        Op::Add { terms } => {
+            let one = |(c, t): &(tn_ir::dag::Coef, DagId)| match c.is_one() {
+                true => name(*t),
+                false => format!("{} {}", c.value().re, name(*t)),
+            };
+            terms.iter().map(one).collect::<Vec<_>>().join(" + ")
+        }
+        Op::Map { f, args } => {
+            format!("{}({})", dag.fn_name(*f), args.iter().map(|&a| name(a)).collect::<Vec<_>>().join(", "))
+        }
+        op => op.args().iter().map(|&a| format!("view of {}", name(a))).collect::<Vec<_>>().join(", "),
+    };
+    format!("%{} = {right}", n.0)
 }

@@ -220,3 +220,14 @@ fn function(expr: &RecExpr<Scalar>, arity: u32) -> ScalarFn {
     let result = at.last().copied().unwrap_or_else(|| b.real(0.0));
     b.finish(arity, result)
 }
+
+/// The value of one side of a rule with numbers for `?a`, `?b`, `?c`, `?d`; `?z` is 17. None if it cannot be read.
+pub fn value(side: &str, given: &[f64]) -> Option<f64> {
+    let mut text = side.to_owned();
+    for (k, name) in ["?a", "?b", "?c", "?d"].iter().enumerate() {
+        text = text.replace(name, &format!("x{k}"));
+    }
+    let text = text.replace("?z", &17f64.to_bits().to_string());
+    let expr: RecExpr<Scalar> = text.parse().ok()?;
+    Some(function(&expr, given.len() as u32).eval_real(given))
+}

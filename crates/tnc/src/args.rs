@@ -283,6 +283,9 @@ pub struct Plan {
     /// Print the exact leading power of the cost in a parameter
     #[arg(long, value_name = "PARAM", conflicts_with = "sweep")]
     pub scaling: Option<String>,
+    /// Print what less memory costs in time: plans that no other beats in both
+    #[arg(long, conflicts_with_all = ["sweep", "scaling"])]
+    pub pareto: bool,
     /// Write the contraction paths too, as opt_einsum reads them
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "scaling"])]
     pub write_path: Option<PathBuf>,
@@ -412,6 +415,12 @@ pub struct Explain {
     /// Explain the gradient too
     #[arg(long)]
     pub grad: bool,
+    /// text, or json: a record that `--check` replays
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Replay a record: every rule is applied again and must end at the same plan
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub check: Option<PathBuf>,
     /// Write the result to a file
     #[arg(short, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -14,7 +14,7 @@ mod tree;
 pub use dot::dot;
 pub use layout::{Layout, layout};
 pub use plot::plot_svg;
-pub use svg::svg;
+pub use svg::{svg, svg_page};
 pub use tree::{TreeDrawing, tree_svg};
 
 /// One region as index lists: what both a fresh network and a plan file know.

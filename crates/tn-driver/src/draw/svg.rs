@@ -119,6 +119,11 @@ pub fn svg(picture: &Picture) -> String {
 }
 
 /// The head of a document of that size, with a white page and a title.
+/// A page of the given size around a body.
+pub fn svg_page(title: &str, (width, height): (f64, f64), body: &str) -> String {
+    begin(width, height, title) + body + "</svg>\n"
+}
+
 pub(super) fn begin(width: f64, height: f64, title: &str) -> String {
     let title = escape(title);
     format!(

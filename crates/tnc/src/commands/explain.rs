@@ -1,11 +1,11 @@
 //! `tnc explain`: the page of an error code, or why a plan is as it is.
 
-use super::{Manner, planned};
-use crate::args::Explain;
+use super::{Manner, options, planned};
+use crate::args::{Explain, Format};
 use crate::{Talk, out};
 use std::fmt::Write;
 use tn_driver::values::show_bytes;
-use tn_driver::{Error, check, live};
+use tn_driver::{Error, check, derivation, live};
 use tn_dsl::diag::{Code, did_you_mean};
 use tn_plan::cost::declared_max;
 use tn_plan::ir::{Plan, RegionPlan};
@@ -23,7 +23,26 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
             return Err(Error::Usage(format!("there is no code `{subject}`{help}")));
         }
     }
-    let planned = planned(&a.what, &a.search, |o| o.grad = a.grad, Manner::Kept, talk)?;
+    let more = |o: &mut tn_driver::Options| (o.grad, o.explain) = (a.grad, true);
+    if let Some(file) = &a.check {
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::Io(format!("cannot read `{}`: {e}", file.display())))?;
+        let record = serde_json::from_str(&text)
+            .map_err(|e| Error::Input(format!("`{}` is no record: {e}", file.display())))?;
+        let (mut options, _progress) = options(&a.what, &a.search, Manner::Kept, talk)?;
+        more(&mut options);
+        let hash = derivation::check(&a.what.source(), &options, &record)?;
+        return out::result(format!("the record holds: dag {hash}\n").as_bytes(), a.output.as_deref());
+    }
+    let planned = planned(&a.what, &a.search, more, Manner::Kept, talk)?;
+    if a.format == Some(Format::Json) {
+        let super::Planned::Fresh(c) = &planned else {
+            return Err(Error::Usage(
+                "a plan file has no record of how it came about, help: give the source".into(),
+            ));
+        };
+        return out::result(&out::json(&derivation::chain_json(c)), a.output.as_deref());
+    }
     let mut text = String::new();
     let regions: &[RegionPlan] = match &planned {
         super::Planned::Fresh(c) => {
@@ -37,6 +56,10 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
     };
     for r in regions {
         region(&mut text, r);
+    }
+    if let super::Planned::Fresh(c) = &planned {
+        let (options, _) = options(&a.what, &a.search, Manner::Kept, talk)?;
+        text.push_str(&derivation::chain_text(c, &options));
     }
     if let Ok(plan) = planned.plan() {
         worst_moment(&mut text, plan);

@@ -8,6 +8,7 @@ use tn_driver::analysis::{run_scaling, run_sweep, scaling_json, scaling_text, sw
 use tn_driver::data::write_whole;
 use tn_driver::draw::{RegionNet, TreeDrawing, plot_svg};
 use tn_driver::json::{SearchFacts, plan_json};
+use tn_driver::pareto::{pareto_json, pareto_svg, pareto_text, run_pareto};
 use tn_driver::paths::path_text;
 use tn_driver::region_plan::drawing_of;
 use tn_driver::{Error, Options, Source};
@@ -16,10 +17,10 @@ use tn_plan::ir::RegionPlan;
 /// Plans.
 pub fn run(a: &Plan, talk: Talk) -> Result<(), Error> {
     let format = a.format.unwrap_or_else(|| by_ending(a));
-    let analysis = a.sweep.is_some() || a.scaling.is_some();
+    let analysis = a.sweep.is_some() || a.scaling.is_some() || a.pareto;
     if analysis && format == Format::Ron {
         return Err(Error::Usage(
-            "a sweep or scaling is no plan file, help: use `--format text` or `json`".into(),
+            "a sweep, scaling or frontier is no plan file, help: use `--format text` or `json`".into(),
         ));
     }
     if analysis && matches!(a.what.source(), Source::Plan(_)) {
@@ -51,6 +52,16 @@ fn analysed(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
         run_sweep(&source, &options, sweep).map(|rows| match format {
             Format::Json => out::json(&sweep_json(&sweep.param, &rows)),
             _ => sweep_text(&sweep.param, &rows).into_bytes(),
+        })
+    } else if a.pareto {
+        run_pareto(&source, &options).and_then(|points| {
+            if let Some(file) = &a.plot {
+                write_whole(file, pareto_svg(&source.name(), &points).as_bytes())?;
+            }
+            Ok(match format {
+                Format::Json => out::json(&pareto_json(&points)),
+                _ => pareto_text(&points).into_bytes(),
+            })
         })
     } else {
         let param = a.scaling.as_deref().unwrap_or_default();

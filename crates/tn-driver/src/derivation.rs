@@ -1,0 +1,153 @@
+//! How a plan follows from its source: the rewrites in words, and a record that a checker applies again.
+
+use crate::compile::{Compiled, compile};
+use crate::error::Error;
+use crate::hash::StableHash;
+use crate::options::{Options, Source};
+use crate::report::show_seconds;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use tn_ir::dag::Dag;
+use tn_ir::program::NodeId;
+use tn_opt::Derivation;
+use tn_order::Minimize;
+
+/// A hash of a dag: of every node, root and array.
+pub fn dag_hash(dag: &Dag) -> String {
+    let mut hash = StableHash::new();
+    for n in dag.ids() {
+        hash.part("node", format!("{:?}", dag.node(n)).as_bytes());
+    }
+    hash.part("fns", format!("{:?}", dag.fns).as_bytes());
+    hash.part("loops", format!("{:?} {:?}", dag.nests, dag.vars).as_bytes());
+    hash.part("roots", format!("{:?}", dag.roots).as_bytes());
+    hash.part("arrays", format!("{:?}", dag.arrays).as_bytes());
+    hash.hex()
+}
+
+/// The steps from the source to the plan, in words.
+pub fn chain_text(c: &Compiled, options: &Options) -> String {
+    let mut out = String::from("from the source to the plan:\n");
+    let mut cancelled = 0;
+    for r in &c.prepared.regions {
+        let name = |n: &NodeId| c.prepared.program.nodes[*n].name.clone();
+        if !r.cancelled.is_empty() {
+            let mut names: Vec<String> = r.cancelled.iter().map(name).collect();
+            names.sort();
+            names.dedup();
+            let shown = names.iter().take(6).cloned().collect::<Vec<_>>().join(", ");
+            let more = if names.len() > 6 { ", …" } else { "" };
+            let (pairs, left) = (r.cancelled.len(), r.inputs.len());
+            let _ = writeln!(
+                out,
+                "  structure    region {}: {pairs} isometries meet their conjugates and go ({shown}{more}); {left} factors of {} are left",
+                r.name,
+                left + 2 * pairs
+            );
+            cancelled += pairs;
+        }
+    }
+    let Some(b) = &c.built else { return out };
+    let Some(w) = &b.rewritten else {
+        let _ = writeln!(
+            out,
+            "  {}",
+            if cancelled == 0 {
+                "no rewrite pays: every region is contracted along its tree"
+            } else {
+                "no other rewrite pays"
+            }
+        );
+        return out;
+    };
+    let gain = |g: f64| match options.minimize {
+        Minimize::Time => show_seconds(g),
+        Minimize::Bytes => format!("{g:.3e} bytes"),
+        _ => format!("{g:.3e} multiply-adds"),
+    };
+    for r in &w.report.chain {
+        let measured = if r.gain > 0.0 { format!(", saves {}", gain(r.gain)) } else { String::new() };
+        let _ = writeln!(out, "  {:<12} {}{measured}", r.rule, r.from);
+        for to in &r.to {
+            let _ = writeln!(out, "               -> {to}");
+        }
+    }
+    let _ = writeln!(
+        out,
+        "  modelled time {} instead of {}; the graph had {} nodes in {} classes{}",
+        show_seconds(b.plan.summary.modelled_seconds),
+        show_seconds(w.seconds_before),
+        w.report.size.0,
+        w.report.size.1,
+        if w.report.limited { ", and a limit ended it" } else { "" }
+    );
+    out
+}
+
+/// The same as a record: trees, applications of rules in order, the choice, and the hashes of the dag before and after.
+pub fn chain_json(c: &Compiled) -> Value {
+    let regions: Vec<Value> = c
+        .region_plans
+        .iter()
+        .zip(&c.prepared.regions)
+        .map(|(p, r)| json!({ "name": p.name, "ssa_path": p.ssa_path, "sliced_indices": p.sliced, "cancelled": r.cancelled.len() }))
+        .collect();
+    let Some(b) = &c.built else {
+        return json!({ "source_hash": c.prepared.source_hash, "regions": regions });
+    };
+    let mut out = json!({
+        "source_hash": c.prepared.source_hash,
+        "regions": regions,
+        "dag_hash": dag_hash(&b.dag),
+        "modelled_seconds": b.plan.summary.modelled_seconds,
+    });
+    if let (Some(w), Some(out)) = (&b.rewritten, out.as_object_mut()) {
+        out.insert("before_hash".into(), json!(dag_hash(&w.before)));
+        out.insert("seconds_before".into(), json!(w.seconds_before));
+        let d = &w.report.derivation;
+        out.insert("rounds".into(), json!(d.rounds));
+        out.insert("chosen".into(), json!(d.chosen));
+        let rewrites = w.report.chain.iter();
+        let one = |r: &tn_opt::Rewrite| json!({ "rule": r.rule, "from": r.from, "to": r.to, "gain": r.gain });
+        out.insert("rewrites".into(), rewrites.map(one).collect());
+    }
+    out
+}
+
+/// Checks a record: plans the source with the same options, applies every rule of the record again, and compares the dags. Returns the hash that both
+/// come to.
+///
+/// # Errors
+/// The record is malformed, belongs to another source, or does not lead to the plan; whatever [`compile`] says.
+pub fn check(source: &Source, options: &Options, record: &Value) -> Result<String, Error> {
+    let text = |key: &str| record[key].as_str().map(str::to_owned);
+    let wrong = |what: &str| Error::Input(format!("the record does not hold: {what}"));
+    let compiled = compile(source, options)?;
+    if text("source_hash").as_deref() != Some(&compiled.prepared.source_hash) {
+        return Err(wrong("it belongs to another source or other options"));
+    }
+    let built = compiled.built.as_ref().ok_or_else(|| wrong("this network has no plan"))?;
+    let before = built.rewritten.as_ref().map_or(&built.dag, |w| &w.before);
+    let after = match record.get("rounds") {
+        None => before.clone(),
+        Some(rounds) => {
+            if text("before_hash") != Some(dag_hash(before)) {
+                return Err(wrong("the dag that it begins with is another one"));
+            }
+            let malformed = |e: serde_json::Error| wrong(&e.to_string());
+            let derivation = Derivation {
+                rounds: serde_json::from_value(rounds.clone()).map_err(malformed)?,
+                chosen: serde_json::from_value(record["chosen"].clone()).map_err(malformed)?,
+            };
+            tn_opt::replay(before, &derivation).map_err(|e| wrong(&e))?
+        }
+    };
+    let hash = dag_hash(&after);
+    if text("dag_hash") != Some(hash.clone()) {
+        return Err(wrong("its rules do not lead to the dag that it names"));
+    }
+    if hash != dag_hash(&built.dag) {
+        return Err(wrong("it leads to another plan than this source has"));
+    }
+    Ok(hash)
+}
