@@ -1,6 +1,7 @@
 //! What the joint optimiser promises: the same values, for less.
 
-use tn_driver::{Options, Rules};
+use tn_driver::pareto::run_pareto;
+use tn_driver::{Options, Rules, Source, derivation};
 use tn_plan::ir::{Class, EntryKind};
 use tn_tests::network::{Job, all_agree, compile_text};
 
@@ -93,4 +94,124 @@ fn chains_of_maps_are_one_pass_and_sums_of_products_one_product() {
     });
     all_agree("maps", &on.2, &off.2, 1e-12).unwrap();
     assert!(on.0 < off.0 && on.1 < off.1, "{} steps of {}", on.0, off.0);
+}
+
+/// For each rule a network that is planned 1.5 times worse without it.
+const WORKLOADS: [(&str, &str); 7] = [
+    ("window", LORA_LARGE),
+    ("distribute", LORA_LARGE),
+    (
+        "factor",
+        "network n {\n index b: 512, i: 512, o: 512\n param a[o, i]\n param c[o, i]\n input x[b, i]\n\
+         output y[b, o] = a[o, i] * x[b, i] + c[o, i] * x[b, i] }",
+    ),
+    (
+        "flatten",
+        "network n {\n index i: 4194304\n input a[i]\n input b[i]\n input c[i]\n input d[i]\n\
+         let u[i] = a[i] + b[i]\n let v[i] = u[i] - c[i]\n let w[i] = v[i] + 2.0 * d[i]\n output y[i] = w[i] + a[i] }",
+    ),
+    (
+        "scale",
+        "network n {\n index i, j: 4096\n input a[i]\n input b[j]\n output y[i, j] = 3.0 * a[i] * b[j] }",
+    ),
+    ("compose", "network n {\n index i: 4194304\n input a[i]\n output y[i] = tanh(abs(square(a[i]))) }"),
+    (
+        "simplify",
+        "map f(x) = exp(x) * exp(2.0 * x) * exp(3.0 * x) * exp(x * x) * exp(-x)\n\
+         network n {\n index i: 4194304\n input a[i]\n output y[i] = f(a[i]) }",
+    ),
+];
+
+const LORA_LARGE: &str = "network lora {\n index b: 8, i: 2048, o: 2048, r: 4\n\
+    param w0[o, i]\n param up[o, r]\n param down[r, i]\n input x[b, i]\n\
+    let w[o, i] = w0[o, i] + 2.0 * up[o, r] * down[r, i]\n output y[b, o] = x[b, i] * w[o, i]\n}";
+
+#[test]
+fn every_rule_of_the_table_pays_somewhere() {
+    for rule in &tn_opt::rules::RULES {
+        let (_, text) =
+            WORKLOADS.iter().find(|w| w.0 == rule.name).unwrap_or_else(|| panic!("{rule:?} has no workload"));
+        let [on, off] = with_and_without(rule.name).map(|options| {
+            let compiled = compile_text(text, &options).unwrap();
+            compiled.plan().unwrap().summary.modelled_seconds
+        });
+        assert!(off >= 1.5 * on, "{rule:?}: {on} with it, {off} without");
+    }
+}
+
+#[test]
+fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
+    let source = Source::Text { name: "lora.tn".into(), text: LORA_LARGE.into() };
+    let options = Options { grad: true, ..Options::default() };
+    let compiled = tn_driver::compile(&source, &options).unwrap();
+    let record = derivation::chain_json(&compiled);
+    let hash = derivation::check(&source, &options, &record).unwrap();
+    assert_eq!(record["dag_hash"], hash);
+    let mut wrong = record.clone();
+    wrong["rounds"].as_array_mut().unwrap().clear();
+    assert!(derivation::check(&source, &options, &wrong).is_err());
+    let mut wrong = record.clone();
+    wrong["chosen"].as_array_mut().unwrap().clear();
+    assert!(derivation::check(&source, &options, &wrong).is_err());
+    let other = Options { seed: 1, ..options };
+    assert!(derivation::check(&source, &other, &record).is_err());
+    let text = derivation::chain_text(&compiled, &other);
+    assert!(text.contains("distribute") && text.contains("saves"), "{text}");
+}
+
+#[test]
+fn the_optimiser_is_deterministic_and_keeps_its_budgets() {
+    let plan = |nodes, steps, threads| {
+        let options =
+            Options { grad: true, egraph_nodes: nodes, egraph_steps: steps, threads, ..Options::default() };
+        let c = compile_text(LORA_LARGE, &options).unwrap();
+        let size = c.built.as_ref().and_then(|b| b.rewritten.as_ref()).map(|w| w.report.size.0);
+        (derivation::dag_hash(&c.built.unwrap().dag), size)
+    };
+    let all = plan(None, None, 1);
+    assert_eq!(all, plan(None, None, 2));
+    for nodes in [0, 5, 20, 24, 30] {
+        // one application may end above the limit that it began below
+        let made = plan(Some(nodes), None, 1).1.unwrap_or(0);
+        assert!(made <= nodes + 400, "{made} nodes where {nodes} are allowed");
+    }
+    assert_eq!(plan(Some(5), None, 1).1, None);
+    assert_eq!(plan(None, Some(0), 1).1, None);
+}
+
+#[test]
+fn a_generated_layer_is_contracted_through() {
+    for (topology, most) in [("ttn", 36_400.0), ("augmented_ttn", 111_000.0), ("mera", 111_000.0)] {
+        for (batch, grad) in [(1u64, true), (8, false)] {
+            let text = format!(
+                "use std::generators::{topology}\nnetwork fc2 {{\n index b: {batch}\n index s[0..24]: 2\n\
+                 let g = {topology}(modes = 24, latent = 5, radix = 2, bond = 2, act = elu)\n\
+                 input x[b, (s[12..24]) as cols]\n output y[b, (s[0..12]) as rows] = x[b, s[12..24]] * g[s[..]]\n}}"
+            );
+            let options = Options { grad, minimize: tn_driver::Minimize::Macs, ..Options::default() };
+            let compiled = compile_text(&text, &options).unwrap();
+            let layer = compiled.region_plans.iter().find(|r| r.name == "y").unwrap();
+            assert!(10f64.powf(layer.log10_macs) <= most * batch as f64, "{topology}: {}", layer.log10_macs);
+            let plan = compiled.plan().unwrap();
+            let largest = plan.entries.iter().flat_map(|e| e.buffers.iter()).map(|b| b.len.eval(|_| 0)).max();
+            assert!(largest.unwrap() as u64 <= batch << 14, "{topology}: {largest:?} elements");
+        }
+    }
+}
+
+#[test]
+fn less_memory_costs_time_and_the_frontier_says_how_much() {
+    let text = "use std::generators::mera\nnetwork g {\n index s[0..12]: 2\n\
+        let g = mera(modes = 12, latent = 3, radix = 2, bond = 2, act = elu)\n output w[s[..]] = g[s[..]]\n}";
+    let source = Source::Text { name: "g.tn".into(), text: text.into() };
+    let options = Options { grad: true, ..Options::default() };
+    let points = run_pareto(&source, &options).unwrap();
+    assert!(points.len() > 1, "{points:?}");
+    assert!(points.windows(2).all(|p| p[0].peak > p[1].peak && p[0].seconds <= p[1].seconds));
+    // a limit at a row gives a plan that is no slower
+    let last = points[points.len() - 1];
+    let limited = Options { memory: Some(last.peak as u64), ..options };
+    let plan = tn_driver::compile(&source, &limited).unwrap();
+    let summary = &plan.plan().unwrap().summary;
+    assert!(summary.peak_bytes <= last.peak);
 }
