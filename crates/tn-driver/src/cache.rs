@@ -1,8 +1,9 @@
 //! Plans that were found before, in the user's cache folder: one file a search, `FAMILY-KEY.json`.
 //!
-//! The family of a search is the hash of all that decides what a good plan is: the canonical network, objective, limits, element type,
-//! machine, the version of the search. The key adds seed and budget, so that a kept plan is the one that the search would find again.
-//! `FAMILY-best.json` is what searches that were stopped or went on from another plan found; only `--resume` reads it.
+//! The family of a search is the hash of all that decides what a good plan is, limits apart: the canonical network (`form.rs`), objective,
+//! element type, machine, the version of the search. The key adds limits, seed and budget, so that a kept plan is the one that the search would
+//! find again. `FAMILY-best-LIMITS.json` is what searches within these limits found that were stopped or went on from another plan. `--resume`
+//! reads the whole family: a plan that was found within other limits is a start where it satisfies those that are asked for.
 //!
 //! Files are written beside their place and renamed. A file that is damaged or of another program is as good as none, and whoever reads
 //! a tree from one must check it. No failure here is an error: then the plan is searched for, or not kept.
@@ -10,15 +11,20 @@
 use crate::data::write_unsynced;
 use crate::hash::StableHash;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tn_order::Tree;
 
 /// The version of the files.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// When there are more files or bytes, those not used for the longest time go.
 const MAX_FILES: usize = 4096;
 const MAX_BYTES: u64 = 256 << 20;
+/// The same for the files of one family.
+const MAX_FAMILY: usize = 1024;
+/// Steps of all trees that are read as starts.
+const MAX_STARTS: usize = 500_000;
 /// What a process that was killed left half-written goes after this time.
 const STALE: Duration = Duration::from_secs(3600);
 
@@ -46,20 +52,30 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// All searches with this description, whatever their seed and budget.
-    pub fn family(description: &str) -> Key {
-        let hash = StableHash::new()
-            .part("version", env!("CARGO_PKG_VERSION").as_bytes())
-            .part("search", tn_order::SEARCH_VERSION.as_bytes())
-            .part("what", description.as_bytes())
-            .hex();
-        Key { family: hash, own: "best".into() }
+    /// All searches with this description, whatever their limits, seed and budget.
+    pub fn family<'a>(description: impl IntoIterator<Item = &'a [u8]>) -> Key {
+        let mut hash = StableHash::new();
+        hash.part("version", env!("CARGO_PKG_VERSION").as_bytes());
+        hash.part("search", tn_order::SEARCH_VERSION.as_bytes());
+        description.into_iter().for_each(|part| {
+            hash.part("what", part);
+        });
+        Key { family: hash.hex(), own: "best".into() }
     }
-    /// One search of the family.
+    /// One search of the family, with its limits, seed and budget.
     pub fn with(&self, budget: &str) -> Key {
-        let hash =
-            StableHash::new().part("family", self.family.as_bytes()).part("budget", budget.as_bytes()).hex();
-        Key { family: self.family.clone(), own: hash }
+        Key { family: self.family.clone(), own: self.hash("budget", budget) }
+    }
+    /// The best that is known within these limits.
+    pub fn best(&self, limits: &str) -> Key {
+        Key { family: self.family.clone(), own: format!("best-{}", self.hash("limits", limits)) }
+    }
+    /// The hash of the family.
+    pub fn family_name(&self) -> &str {
+        &self.family
+    }
+    fn hash(&self, name: &str, text: &str) -> String {
+        StableHash::new().part("family", self.family.as_bytes()).part(name, text.as_bytes()).hex()
     }
     fn name(&self) -> String {
         format!("{}-{}.json", self.family, self.own)
@@ -69,16 +85,57 @@ impl Key {
 /// What is kept of a search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    /// The tree of the region, or those of all regions.
+    /// The tree of the region, or those of all regions, in the numbering of their forms.
     pub trees: Vec<Tree>,
-    /// Whether it was proven to be the best.
+    /// Whether it was proven to be the best within its limits.
     pub optimal: bool,
     /// Whether the clock cut the search.
     pub time_limited: bool,
     /// How often the search went on from here.
     pub searches: u32,
-    /// Modelled seconds, where the trees are those of all regions.
-    pub seconds: Option<f64>,
+    /// The limits of the search.
+    pub limits: Limits,
+    /// What the plan needs, where the trees are those of all regions.
+    pub whole: Option<Whole>,
+}
+
+/// Limits on the tree of one region. A number that is no integer is kept as its bits, which text cannot round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    max_size: Option<u64>,
+    max_peak: Option<u64>,
+}
+
+impl Limits {
+    pub fn new(max_size: Option<u64>, max_peak: Option<f64>) -> Limits {
+        Limits { max_size, max_peak: max_peak.map(f64::to_bits) }
+    }
+    /// Whether all trees within the other limits are within these.
+    pub fn allow_all_of(&self, other: &Limits) -> bool {
+        fn allows<T: PartialOrd>(a: Option<T>, b: Option<T>) -> bool {
+            a.is_none_or(|a| b.is_some_and(|b| b <= a))
+        }
+        let peak = |l: &Limits| l.max_peak.map(f64::from_bits);
+        allows(self.max_size, other.max_size) && allows(peak(self), peak(other))
+    }
+}
+
+/// Figures of a plan of all regions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Whole {
+    seconds: u64,
+    /// What is allocated.
+    pub peak_bytes: u64,
+}
+
+impl Whole {
+    pub fn new(seconds: f64, peak_bytes: u64) -> Whole {
+        Whole { seconds: seconds.to_bits(), peak_bytes }
+    }
+    /// Modelled seconds.
+    pub fn seconds(&self) -> f64 {
+        f64::from_bits(self.seconds)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,22 +159,27 @@ impl Cache {
     }
     /// What is kept under the key.
     pub fn get(&self, key: &Key) -> Option<Kept> {
-        read(&self.folder.join(key.name()))
+        read(&self.folder.join(key.name()), true)
     }
-    /// The start that is kept for a family.
-    pub fn best(&self, family: &Key) -> Option<Kept> {
-        read(&self.folder.join(Key { own: "best".into(), ..family.clone() }.name()))
-    }
-    /// Everything that is kept of a family, by name.
-    pub fn all(&self, family: &Key) -> Vec<Kept> {
-        let mut names: Vec<String> = self
-            .files()
-            .into_iter()
-            .filter(|f| f.name.starts_with(&family.family) && f.whole)
-            .map(|f| f.name)
-            .collect();
-        names.sort();
-        names.iter().filter_map(|n| read(&self.folder.join(n))).collect()
+    /// What is kept of a family, whatever the limits: first what is the best within its limits, then what was used last, as far as a bounded
+    /// amount of work goes.
+    pub fn starts(&self, family: &Key) -> Vec<Kept> {
+        let mut files: Vec<Found> =
+            self.files().into_iter().filter(|f| f.whole && f.name.starts_with(&family.family)).collect();
+        let is_best = |f: &Found| f.name.contains("-best");
+        files.sort_by(|a, b| {
+            (is_best(b), b.used).cmp(&(is_best(a), a.used)).then_with(|| a.name.cmp(&b.name))
+        });
+        let (mut out, mut steps) = (Vec::new(), 0);
+        for file in files {
+            if steps > MAX_STARTS {
+                break;
+            }
+            let Some(kept) = read(&self.folder.join(file.name), false) else { continue };
+            steps += kept.trees.iter().map(|t| t.ssa_path.len()).sum::<usize>();
+            out.push(kept);
+        }
+        out
     }
     /// Keeps it under the key.
     pub fn keep(&self, key: &Key, kept: &Kept) {
@@ -128,16 +190,12 @@ impl Cache {
         let _ = std::fs::create_dir_all(&self.folder);
         let _ = write_unsynced(&self.folder.join(name), &text);
     }
-    /// Keeps it as the start of a family.
-    pub fn keep_best(&self, family: &Key, kept: &Kept) {
-        self.keep(&Key { own: "best".into(), ..family.clone() }, kept);
-    }
     /// Removes the files that were not used for the longest time, until the folder is within bounds.
     pub fn prune(&self) {
-        self.prune_to(MAX_FILES, MAX_BYTES);
+        self.prune_to(MAX_FILES, MAX_BYTES, MAX_FAMILY);
     }
 
-    fn prune_to(&self, max_files: usize, max_bytes: u64) {
+    fn prune_to(&self, max_files: usize, max_bytes: u64, max_family: usize) {
         let mut files = self.files();
         let now = SystemTime::now();
         files.retain(|f| {
@@ -149,10 +207,16 @@ impl Cache {
         });
         files.sort_by(|a, b| (a.used, &a.name).cmp(&(b.used, &b.name)));
         let (mut count, mut bytes) = (files.len(), files.iter().map(|f| f.bytes).sum::<u64>());
+        let mut families: BTreeMap<String, usize> = BTreeMap::new();
+        for f in &files {
+            *families.entry(f.family().to_owned()).or_default() += 1;
+        }
         for f in files {
-            if count <= max_files && bytes <= max_bytes {
-                break;
+            let family = families.entry(f.family().to_owned()).or_default();
+            if count <= max_files && bytes <= max_bytes && *family <= max_family {
+                continue;
             }
+            *family -= 1;
             let _ = std::fs::remove_file(self.folder.join(&f.name));
             count -= 1;
             bytes -= f.bytes;
@@ -184,10 +248,18 @@ struct Found {
     used: SystemTime,
 }
 
+impl Found {
+    fn family(&self) -> &str {
+        self.name.split_once('-').map_or("", |s| s.0)
+    }
+}
+
 fn is_ours(name: &str) -> bool {
     let hex = |s: &str| s.len() == 32 && s.bytes().all(|b| b.is_ascii_hexdigit());
     let stem = name.strip_suffix(".json").and_then(|s| s.split_once('-'));
-    stem.is_some_and(|(family, own)| hex(family) && (own == "best" || hex(own)))
+    stem.is_some_and(|(family, own)| {
+        hex(family) && (own == "best" || hex(own.strip_prefix("best-").unwrap_or(own)))
+    })
 }
 
 fn check(name: &str, kept: &Kept) -> Option<String> {
@@ -195,7 +267,7 @@ fn check(name: &str, kept: &Kept) -> Option<String> {
     Some(StableHash::new().part("name", name.as_bytes()).part("kept", &text).hex())
 }
 
-fn read(path: &Path) -> Option<Kept> {
+fn read(path: &Path, use_it: bool) -> Option<Kept> {
     let name = path.file_name()?.to_str()?;
     let file: File = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let good = file.format == FORMAT && check(name, &file.kept).is_some_and(|c| c == file.check);
@@ -203,7 +275,7 @@ fn read(path: &Path) -> Option<Kept> {
         return None;
     }
     // Used now: what is used stays.
-    if let Ok(f) = std::fs::File::options().append(true).open(path) {
+    if use_it && let Ok(f) = std::fs::File::options().append(true).open(path) {
         let _ = f.set_modified(SystemTime::now());
     }
     Some(file.kept)
@@ -213,23 +285,29 @@ fn read(path: &Path) -> Option<Kept> {
 mod tests {
     use super::*;
 
+    fn family(name: &str) -> Key {
+        Key::family([name.as_bytes()])
+    }
+
     fn kept(searches: u32) -> Kept {
         let tree = Tree { ssa_path: vec![(0, 1), (2, 3)], sliced: vec![4] };
-        Kept { trees: vec![tree], searches, seconds: Some(0.1 + 0.2), ..Kept::default() }
+        let limits = Limits::new(Some(7), Some(0.1 + 0.2));
+        Kept { trees: vec![tree], searches, limits, whole: Some(Whole::new(0.3, 9)), ..Kept::default() }
     }
 
     #[test]
     fn what_is_kept_comes_back_and_what_is_damaged_does_not() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path().join("a/b"));
-        let family = Key::family("x");
+        let (family, other) = (family("x"), family("y"));
         let key = family.with("seed 1");
         assert_eq!(cache.get(&key), None);
         cache.keep(&key, &kept(1));
-        cache.keep_best(&family, &kept(2));
+        cache.keep(&family.best("small"), &kept(2));
         assert_eq!(cache.get(&key), Some(kept(1)));
-        assert_eq!((cache.get(&family.with("seed 2")), cache.all(&family).len()), (None, 2));
-        assert_eq!(cache.all(&Key::family("y")), []);
+        assert_eq!((cache.get(&family.with("seed 2")), cache.starts(&family).len()), (None, 2));
+        assert_eq!(cache.starts(&family).first(), Some(&kept(2)));
+        assert_eq!(cache.starts(&other), []);
         let path = dir.path().join("a/b").join(key.name());
         let text = std::fs::read_to_string(&path).unwrap();
         for bad in [&text[..text.len() / 2], "", "{}", "\0\0", &text.replace("[2,3]", "[2,1]")] {
@@ -248,25 +326,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path().into());
         std::fs::write(dir.path().join("mine.json"), "x").unwrap();
-        let family = Key::family("x");
+        let family = family("x");
         for k in 0..6u64 {
             let key = family.with(&k.to_string());
             cache.keep(&key, &kept(k as u32));
             let file = std::fs::File::options().append(true).open(dir.path().join(key.name())).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + k)).unwrap();
         }
-        cache.prune_to(2, u64::MAX);
-        let left: Vec<u32> = cache.all(&family).iter().map(|k| k.searches).collect();
+        cache.prune_to(9, u64::MAX, 4);
+        assert_eq!(cache.starts(&family).iter().map(|k| k.searches).collect::<Vec<_>>(), [5, 4, 3, 2]);
+        cache.prune_to(2, u64::MAX, 9);
+        let left: Vec<u32> = cache.starts(&family).iter().map(|k| k.searches).collect();
         assert_eq!((left.len(), left.iter().sum::<u32>()), (2, 9));
-        cache.prune_to(2, 0);
-        assert!(cache.all(&family).is_empty() && dir.path().join("mine.json").exists());
+        cache.prune_to(2, 0, 9);
+        assert!(cache.starts(&family).is_empty() && dir.path().join("mine.json").exists());
+    }
+
+    #[test]
+    fn wider_limits_allow_what_narrower_ones_do() {
+        let all: Vec<Limits> = [(None, None), (Some(8), None), (Some(8), Some(2.5)), (Some(4), Some(2.0))]
+            .map(|(s, p)| Limits::new(s, p))
+            .to_vec();
+        for (a, x) in all.iter().enumerate() {
+            for (b, y) in all.iter().enumerate() {
+                assert_eq!(x.allow_all_of(y), a <= b, "{x:?} {y:?}");
+            }
+        }
     }
 
     #[test]
     fn many_writers_leave_one_whole_file() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path().into());
-        let key = Key::family("x").with("1");
+        let key = family("x").with("1");
         std::thread::scope(|s| {
             for _ in 0..4 {
                 s.spawn(|| {

@@ -215,8 +215,7 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
             found = faster(found, floor);
         }
         if let Ok((outcomes, Some(built))) = &found {
-            let seconds = built.plan.summary.modelled_seconds;
-            searcher.keep_whole(&prepared, options, outcomes, seconds);
+            searcher.keep_whole(&prepared, options, outcomes, &built.plan);
         }
     }
     searcher.finish();

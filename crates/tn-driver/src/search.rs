@@ -1,19 +1,20 @@
-//! The search for orders as the driver asks for it: the network in canonical form, given paths, kept plans, the clock shared out between
+//! The search for orders as the driver asks for it: the network without its names, given paths, kept plans, the clock shared out between
 //! regions, and a window for whoever watches.
 
-use crate::cache::{Cache, Kept, Key};
+use crate::cache::{Cache, Whole};
 use crate::compile::{MAX_LOG2_ELEMENTS, Prepared};
 use crate::error::{Error, Infeasible, Limit};
+use crate::kept::{Keeper, Place};
 use crate::options::{Options, Seen};
 use crate::stages::{Target, entries};
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tn_ir::program::NodeId;
 use tn_ir::region::Region;
-use tn_order::{After, Network, Outcome, Tree, evaluate, fit, is_better};
-use tn_plan::cost::Machine;
+use tn_order::{After, Network, Outcome, Tree, fit};
+use tn_plan::cost::{Machine, peak_bytes_at_max};
+use tn_plan::ir::Plan;
 
 /// Trees for regions, by the node that a region computes.
 pub(crate) type Trees = BTreeMap<NodeId, Tree>;
@@ -25,16 +26,11 @@ pub(crate) struct Searcher {
     trees: Trees,
     /// Whether to search from the given trees on, rather than to take them as they are.
     refine: bool,
-    cache: Option<Cache>,
-    resume: bool,
-    /// What beside the network and the limits a kept plan depends on.
-    circumstances: String,
+    keeper: Option<Keeper>,
     /// The position of each region, for whoever watches.
     places: BTreeMap<NodeId, usize>,
     /// Results of regions that outputs give as logarithms.
     rescaled: BTreeSet<NodeId>,
-    hits: Cell<usize>,
-    misses: Cell<usize>,
 }
 
 /// A network whose indices are numbered in the order in which they occur: names and their order do not matter to the search.
@@ -76,6 +72,16 @@ impl Canonical {
     fn tree_into(&self, tree: &Tree) -> Tree {
         Tree { ssa_path: tree.ssa_path.clone(), sliced: self.renumbered(tree.sliced.iter().copied()) }
     }
+    fn tree_back(&self, tree: Tree) -> Tree {
+        Tree { sliced: self.back(&tree.sliced), ..tree }
+    }
+}
+
+/// A region as it is kept: the node that it computes, its network as the search sees it, and what may not be sliced.
+type KeptPlace = (NodeId, Canonical, Vec<u32>);
+
+fn borrowed(places: &[KeptPlace]) -> Vec<Place<'_>> {
+    places.iter().map(|(node, seen, whole)| (*node, &seen.net, whole.as_slice())).collect()
 }
 
 /// The part of the time left that each search has where a memory limit asks for several.
@@ -115,13 +121,12 @@ impl Searcher {
             trees,
             refine: options.refine,
             // What starts from a given path depends on it, and is not worth a place.
-            cache: options.cache.clone().filter(|_| options.path.is_none()).map(Cache::new),
-            resume: options.resume,
-            circumstances: format!("{} {machine}", prepared.program.dtype),
+            keeper: options.cache.clone().filter(|_| options.path.is_none()).map(|folder| {
+                let circumstances = format!("{} {machine}", prepared.program.dtype);
+                Keeper::new(Cache::new(folder), options.resume, circumstances)
+            }),
             places: prepared.regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect(),
             rescaled: prepared.program.outputs.iter().filter(|o| o.log).map(|o| o.node).collect(),
-            hits: Cell::new(0),
-            misses: Cell::new(0),
         })
     }
 
@@ -131,13 +136,9 @@ impl Searcher {
             began: self.began,
             trees,
             refine: false,
-            cache: None,
-            resume: false,
-            circumstances: String::new(),
+            keeper: None,
             places: self.places.clone(),
             rescaled: self.rescaled.clone(),
-            hits: Cell::new(0),
-            misses: Cell::new(0),
         }
     }
 
@@ -151,29 +152,41 @@ impl Searcher {
         if self.refine {
             return Some(self.trees.clone());
         }
-        let cache = self.cache.as_ref().filter(|_| self.resume)?;
-        let kept = cache.best(&self.whole(prepared, options))?;
-        let regions = &prepared.regions;
-        (kept.trees.len() == regions.len())
-            .then(|| regions.iter().map(|r| r.result).zip(kept.trees).collect())
+        let keeper = self.keeper.as_ref()?;
+        let places = self.kept_places(prepared);
+        let trees = keeper.floor(&borrowed(&places), options)?;
+        let back = |((node, seen, _), tree): (&KeptPlace, Tree)| (*node, seen.tree_back(tree));
+        Some(places.iter().zip(trees).map(back).collect())
     }
 
     /// Keeps the trees of a plan under a memory limit, if none that is as fast is kept.
-    pub fn keep_whole(&self, prepared: &Prepared, options: &Options, outcomes: &[Outcome], seconds: f64) {
-        if let Some(cache) = &self.cache {
-            let key = self.whole(prepared, options);
-            if cache.best(&key).is_none_or(|k| k.seconds.is_none_or(|s| seconds < s)) {
-                let trees = outcomes.iter().map(|o| o.tree.clone()).collect();
-                cache.keep_best(&key, &Kept { trees, seconds: Some(seconds), ..Kept::default() });
-            }
+    pub fn keep_whole(&self, prepared: &Prepared, options: &Options, outcomes: &[Outcome], plan: &Plan) {
+        if let Some(keeper) = &self.keeper {
+            let places = self.kept_places(prepared);
+            let trees: Vec<Tree> = places.iter().zip(outcomes).map(|(p, o)| p.1.tree_into(&o.tree)).collect();
+            let peak = u64::try_from(peak_bytes_at_max(plan)).unwrap_or(u64::MAX);
+            let whole = Whole::new(plan.summary.modelled_seconds, peak);
+            keeper.keep_whole(&borrowed(&places), options, &trees, whole, |net| self.is_worth_keeping(net));
         }
     }
 
-    fn whole(&self, prepared: &Prepared, options: &Options) -> Key {
-        let networks = prepared.networks();
-        let limits =
-            (options.minimize, options.memory, options.max_size, options.grad, options.jvp, &options.wrt);
-        Key::family(&format!("whole {} {limits:?} {networks:?}", self.circumstances))
+    fn kept_places(&self, prepared: &Prepared) -> Vec<KeptPlace> {
+        let place = |(region, net): (&Region, Network)| {
+            let seen = Canonical::of(&net);
+            let unsliceable = self.unsliceable(region, &seen);
+            (region.result, seen, unsliceable)
+        };
+        prepared.regions.iter().zip(prepared.networks()).map(place).collect()
+    }
+
+    /// Indices of a region that no loop may take apart, as the search numbers them.
+    fn unsliceable(&self, region: &Region, seen: &Canonical) -> Vec<u32> {
+        // results that are rescaled on the way to a logarithm are whole: slices would have scales of their own
+        let rescaled = self.rescaled.contains(&region.result);
+        let whole = region.sizes.iter().enumerate().filter(|(_, s)| rescaled || s.dynamic.is_some());
+        let mut out = seen.renumbered(whole.map(|(i, _)| i as u32));
+        out.sort_unstable();
+        out
     }
 
     /// Whether the time is over, or somebody asked to stop.
@@ -184,13 +197,13 @@ impl Searcher {
 
     /// Whether everything that was searched for had been kept.
     pub fn cached(&self) -> bool {
-        self.hits.get() > 0 && self.misses.get() == 0
+        self.keeper.as_ref().is_some_and(Keeper::hit)
     }
 
     /// Called when all searches are done: the cache is bounded.
     pub fn finish(&self) {
-        if let Some(cache) = self.cache.as_ref().filter(|_| self.misses.get() > 0) {
-            cache.prune();
+        if let Some(keeper) = &self.keeper {
+            keeper.finish();
         }
     }
 
@@ -270,11 +283,7 @@ impl Searcher {
             (a, b) => a.or(b),
         };
         let canonical = Canonical::of(net);
-        // results that are rescaled on the way to a logarithm are whole: slices would have scales of their own
-        let rescaled = self.rescaled.contains(&region.result);
-        let whole = region.sizes.iter().enumerate().filter(|(_, s)| rescaled || s.dynamic.is_some());
-        let mut unsliceable = canonical.renumbered(whole.map(|(i, _)| i as u32));
-        unsliceable.sort_unstable();
+        let unsliceable = self.unsliceable(region, &canonical);
         let asked = tn_order::Options {
             minimize: target.minimize.unwrap_or(options.minimize),
             seed: options.seed,
@@ -303,23 +312,20 @@ impl Searcher {
                 tn_order::plan(&canonical.net, &tn_order::Options { start: Some(tree), ..asked })
             }
             Some(tree) => fit(&canonical.net, &tree, &asked),
-            None => match self.cache.as_ref().filter(|_| self.is_worth_keeping(net)) {
-                Some(cache) => self.kept_or_found(cache, &canonical.net, asked, options),
+            None => match self.keeper.as_ref().filter(|_| self.is_worth_keeping(net)) {
+                Some(keeper) => keeper.kept_or_found(region.result, &canonical.net, asked, options),
                 None => tn_order::plan(&canonical.net, &asked),
             },
         };
         match found {
-            Ok(outcome) => Ok(Outcome {
-                tree: Tree { sliced: canonical.back(&outcome.tree.sliced), ssa_path: outcome.tree.ssa_path },
-                ..outcome
-            }),
+            Ok(outcome) => Ok(Outcome { tree: canonical.tree_back(outcome.tree), ..outcome }),
             Err(e) => {
                 let e = tn_order::Infeasible {
                     indices: canonical.back(&e.indices),
                     suggestion: e.suggestion.and_then(|i| canonical.back(&[i]).first().copied()),
                     ..e
                 };
-                Err(infeasible(region, &e, max_size, rescaled))
+                Err(infeasible(region, &e, max_size, self.rescaled.contains(&region.result)))
             }
         }
     }
@@ -327,82 +333,6 @@ impl Searcher {
     /// Many regions of one or two tensors would cost more to look up than to plan.
     fn is_worth_keeping(&self, net: &Network) -> bool {
         net.inputs.len() > 2 || self.places.len() == 1
-    }
-
-    fn kept_or_found(
-        &self,
-        cache: &Cache,
-        net: &Network,
-        asked: tn_order::Options,
-        options: &Options,
-    ) -> Result<Outcome, tn_order::Infeasible> {
-        let family = Key::family(&format!(
-            "region {} {:?} {:?} {:?} {:?} {net:?}",
-            self.circumstances, asked.minimize, asked.max_size, asked.max_peak, asked.unsliceable,
-        ));
-        // With a clock, the number of threads decides too.
-        let threads = options.max_time.map(|_| asked.threads);
-        let key =
-            family.with(&format!("{} {:?} {:?} {threads:?}", asked.seed, asked.trials, options.max_time));
-        let hit = |kept: Kept, tree: Tree| {
-            self.hits.set(self.hits.get() + 1);
-            Ok(Outcome {
-                cost: evaluate(net, &tree),
-                optimal: kept.optimal,
-                time_limited: kept.time_limited,
-                tree,
-            })
-        };
-        let valid = |kept: &Kept| kept.trees.first().filter(|t| fits(net, t, &asked)).cloned();
-        let mut start: Option<(Kept, Tree)> = None;
-        if self.resume {
-            for kept in cache.all(&family) {
-                if let Some(tree) = valid(&kept) {
-                    let better = start.as_ref().is_none_or(|(_, s)| is_better(net, &tree, s, &asked));
-                    let searches = kept.searches.max(start.as_ref().map_or(0, |(k, _)| k.searches));
-                    if better {
-                        start = Some((kept, tree));
-                    }
-                    start = start.map(|(k, t)| (Kept { searches, ..k }, t));
-                }
-            }
-        } else if let Some(kept) = cache.get(&key)
-            && let Some(tree) = valid(&kept)
-        {
-            return hit(kept, tree);
-        }
-        if let Some((kept, tree)) = start.take_if(|(k, _)| k.optimal) {
-            return hit(kept, tree);
-        }
-        self.misses.set(self.misses.get() + 1);
-        let searches = start.as_ref().map_or(0, |(k, _)| k.searches + 1);
-        // Going on means to draw what was not drawn yet.
-        let seed = asked.seed.wrapping_add(u64::from(searches).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let from = start.as_ref().map(|(_, t)| t.clone());
-        let mut found = tn_order::plan(net, &tn_order::Options { start: from, seed, ..asked.clone() })?;
-        if let Some((kept, tree)) = start.filter(|(_, t)| is_better(net, t, &found.tree, &asked)) {
-            found.cost = evaluate(net, &tree);
-            (found.tree, found.optimal) = (tree, kept.optimal);
-        }
-        let kept = Kept {
-            trees: vec![found.tree.clone()],
-            optimal: found.optimal,
-            time_limited: found.time_limited,
-            searches,
-            seconds: None,
-        };
-        let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
-        if !self.resume && !stopped {
-            cache.keep(&key, &kept);
-        } else {
-            // What was cut short or started elsewhere is not what this seed and budget give: it is kept as a start only.
-            let known = cache.best(&family).filter(|k| valid(k).is_some());
-            let known = known.as_ref().and_then(|k| k.trees.first());
-            if self.resume || known.is_none_or(|t| is_better(net, &found.tree, t, &asked)) {
-                cache.keep_best(&family, &kept);
-            }
-        }
-        Ok(found)
     }
 
     fn progress(&self, region: &Region, options: &Options) -> Option<Arc<tn_order::Progress>> {
@@ -414,11 +344,6 @@ impl Searcher {
         });
         Some(Arc::new(tn_order::Progress { stop: watch.stop.clone(), report }))
     }
-}
-
-/// Whether a kept tree is an order of the network that satisfies the limits.
-fn fits(net: &Network, tree: &Tree, asked: &tn_order::Options) -> bool {
-    tree.check(net).is_ok() && fit(net, tree, asked).is_ok_and(|o| o.tree == *tree)
 }
 
 fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>, rescaled: bool) -> Error {

@@ -38,7 +38,7 @@ mod tree;
 mod walk;
 
 pub use cost::{Cost, evaluate};
-pub use given::{fit, is_better};
+pub use given::{best_of, fit, is_better};
 pub use naive::naive;
 pub use network::{Network, NetworkError};
 pub use options::{After, Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};

@@ -59,6 +59,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     search.unit = search.clock.elapsed();
     search.clock.reserve(0.5 * search.unit);
     search.keep_time(&best);
+    search.report(&best);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
     if (3..=exact_sparse::MAX_LEAVES).contains(&n) {

@@ -152,7 +152,8 @@ impl Search<'_> {
         self.simple.model.n() > WHOLE && self.clock.left().is_some_and(|l| l < FOREST * self.unit)
     }
 
-    fn report(&self, best: &Candidate) {
+    /// Tells whoever watches.
+    pub fn report(&self, best: &Candidate) {
         if let Some(f) = self.opts.progress.as_ref().and_then(|p| p.report.as_ref()) {
             f(&Report {
                 elapsed: self.clock.elapsed(),

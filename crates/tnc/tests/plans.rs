@@ -245,6 +245,33 @@ fn plans_are_kept_by_what_they_are_for() {
 }
 
 #[test]
+fn the_order_of_tensors_and_axes_does_not_matter() {
+    let dir = folder(6);
+    let at = dir.path();
+    let text = std::fs::read_to_string(at.join("lattice.json")).unwrap();
+    let mut other: Value = serde_json::from_str(&text).unwrap();
+    let inputs = other["inputs"].as_array_mut().unwrap();
+    inputs.reverse();
+    inputs.rotate_left(7);
+    for legs in inputs.iter_mut().map(|t| t.as_array_mut().unwrap()) {
+        legs.reverse();
+    }
+    std::fs::write(at.join("other.json"), other.to_string()).unwrap();
+    let first = plan(at, &["lattice.json", "--max-size", "64"]);
+    let again = plan(at, &["other.json", "--max-size", "64"]);
+    assert_eq!((&first["cached"], &again["cached"]), (&json!(false), &json!(true)));
+    for figure in ["log2_max_size", "slices"] {
+        assert_eq!(again[figure], first[figure], "{figure}");
+    }
+    assert!((macs(&again) - macs(&first)).abs() < 1e-9 && again["path"] != first["path"]);
+    // Without the cache the order given decides, as ever.
+    assert_eq!(plan(at, &["other.json", "--max-size", "64", "--no-cache"])["cached"], false);
+    // The same under a limit on memory, where a plan is kept as a whole too.
+    plan(at, &["lattice.json", "--memory", "22KiB"]);
+    assert_eq!(plan(at, &["other.json", "--memory", "22KiB"])["cached"], true);
+}
+
+#[test]
 fn damaged_and_foreign_files_are_no_plans() {
     let dir = folder(5);
     let at = dir.path();
@@ -300,6 +327,36 @@ fn a_search_goes_on_from_what_is_kept_and_is_never_worse() {
         assert!(next <= last * (1.0 + 1e-9), "{next} after {last}");
         last = next;
     }
+}
+
+#[test]
+fn what_was_found_within_other_limits_is_a_start() {
+    let long = ["lattice.json", "--minimize", "macs", "--trials", "24"];
+    let short = ["lattice.json", "--minimize", "macs", "--trials", "1", "--seed", "7", "--resume"];
+    let by = |dir: &tempfile::TempDir, base: &[&str], more: &[&str]| {
+        macs(&plan(dir.path(), &[base, more].concat()))
+    };
+    // From narrow to wide.
+    for narrow in [["--max-size", "256"], ["--memory", "60KiB"]] {
+        let dir = folder(9);
+        let first = by(&dir, &long, &narrow);
+        for wide in [&["--max-size", "1024"][..], &[], &["--memory", "1MiB"]] {
+            let next = by(&dir, &short, &[wide, &["--max-time", "5ms"]].concat());
+            assert!(next <= first + 1e-9, "{narrow:?} {wide:?}: {next} after {first}");
+        }
+    }
+    // From wide to narrow, where the tree happens to be within.
+    let dir = folder(9);
+    let first = plan(dir.path(), &long);
+    let size = format!("{:.0}", first["log2_max_size"].as_f64().unwrap().exp2());
+    let peak = first["peak_bytes"].to_string();
+    for narrow in [["--max-size", &size], ["--memory", &peak]] {
+        let next = by(&dir, &short, &narrow);
+        assert!(next <= macs(&first) + 1e-9, "{narrow:?}: {next} after {}", macs(&first));
+    }
+    // What is not within is no start.
+    let tight = plan(dir.path(), &[&short[..], &["--max-size", "16"]].concat());
+    assert!(tight["log2_max_size"].as_f64().unwrap() <= 4.0);
 }
 
 #[test]

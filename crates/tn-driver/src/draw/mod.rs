@@ -5,6 +5,7 @@
 //! network (a map, a sum, another region) is a rounded box. [`picture`] makes all of that from index lists, so a plan file is drawn
 //! like the source it came from.
 
+mod coarse;
 mod dot;
 mod layout;
 mod plot;

@@ -22,6 +22,8 @@ const LIST: f64 = LEFT + AREA.0 + 36.0;
 const AT_PEAK: usize = 8;
 /// Trees drawn; a program of many regions would fill the page with them.
 const MAX_TREES: usize = 6;
+/// Columns of memory over time; of more steps, each column is the most that its steps need.
+const COLUMNS: usize = 2000;
 /// A limit this many times above the peak is not drawn, but said.
 const FAR: u128 = 4;
 
@@ -108,9 +110,13 @@ fn diagram(out: &mut String, plan: &Plan, entry: &Entry, machine: &Machine, limi
     let y = |bytes: u128| base - h * bytes as f64 / top;
     let _ = writeln!(
         out,
-        "<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}: memory over {} steps</text>",
+        "<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}: memory over {} steps{}</text>",
         entry_name(entry.kind),
-        steps.len()
+        steps.len(),
+        match column(t.live.len()) {
+            1 => String::new(),
+            k => format!(", the most of every {k}"),
+        }
     );
     grid(out, top, &x, &y, steps.len());
     area(out, &t, &x, &y);
@@ -134,6 +140,11 @@ fn diagram(out: &mut String, plan: &Plan, entry: &Entry, machine: &Machine, limi
         line(limit, "#c0392b", "none", format!("limit {}", show_bytes(limit)), below || !near);
     }
     peak(out, &t, steps.get(t.peak_step).map_or("", |s| s.0.text.as_str()), far, &x, &y);
+}
+
+/// Steps of a column.
+fn column(steps: usize) -> usize {
+    steps.div_ceil(COLUMNS).max(1)
 }
 
 /// Ticks at round byte counts and step numbers.
@@ -197,8 +208,11 @@ fn area(out: &mut String, t: &Timeline, x: &dyn Fn(f64) -> f64, y: &dyn Fn(u128)
         show_bytes(t.held)
     );
     let mut path = format!("M{:.1} {held:.1}", x(0.0));
-    for (k, &bytes) in t.live.iter().enumerate() {
-        let _ = write!(path, " V{:.1} H{:.1}", y(bytes), x(k as f64 + 1.0));
+    let mut end = 0;
+    for steps in t.live.chunks(column(t.live.len())) {
+        end += steps.len();
+        let most = steps.iter().copied().max().unwrap_or(t.held);
+        let _ = write!(path, " V{:.1} H{:.1}", y(most), x(end as f64));
     }
     let _ = writeln!(
         out,
@@ -300,6 +314,17 @@ mod tests {
     #[test]
     fn a_plan_that_cannot_be_allocated_has_its_trees() {
         assert!(plot_svg("t", &[], &[], None, None).contains("too large"));
+    }
+
+    #[test]
+    fn of_many_steps_every_column_is_the_most() {
+        let live: Vec<u128> = (0..50_000).map(|k| if k == 31_001 { 900 } else { 100 + k % 7 }).collect();
+        let t = Timeline { held: 50, allocated: 1000, peak_step: 31_001, at_peak: vec![], live };
+        let mut text = String::new();
+        area(&mut text, &t, &|step| step, &|bytes| bytes as f64);
+        assert!(text.len() < 50_000 && text.matches(" V106.0").count() == COLUMNS - 1);
+        assert!(text.contains(" V900.0 H31025.0") && text.contains(" H50000.0 V50.0"));
+        assert_eq!([1, 2000, 2001, 4000].map(column), [1, 1, 2, 2]);
     }
 
     #[test]

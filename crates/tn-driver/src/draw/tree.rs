@@ -1,5 +1,6 @@
 //! A contraction tree as a dendrogram: inputs in a row, every contraction above its operands.
 
+use super::coarse::{Line, grouped, sizes};
 use super::{RegionNet, escape, svg::begin};
 use std::fmt::Write;
 
@@ -15,11 +16,16 @@ pub(super) struct Room {
     pub height: f64,
 }
 
+/// Of more inputs than these, neighbours are drawn in groups.
+const MAX_INPUTS: usize = 2000;
+/// Names that are listed of more.
+const MAX_NAMES: usize = 24;
+
 /// The room of a drawing that has nothing but trees: as much as they need, within reason.
 const PAGE: Room = Room { width: 1600.0, height: 900.0 };
 
 /// The trees one below the other. Lines are darker and wider the more elements the tensor has, and tooltips name the indices; the largest
-/// result is marked. Sliced indices are listed in the heading. A path that is not a tree over the inputs is drawn as far as it goes.
+/// result is marked. Sliced indices are listed in the heading. Of a tree of very many inputs, neighbours share their lines. A path that is not a tree over the inputs is drawn as far as it goes.
 pub fn tree_svg(title: &str, trees: &[TreeDrawing<'_>]) -> String {
     let (mut body, mut width, mut height) = (String::new(), 400.0f64, 36.0);
     for &tree in trees {
@@ -73,46 +79,63 @@ pub(super) fn one_tree((net, ssa_path, sliced): TreeDrawing<'_>, room: Room) -> 
         }
     }
     let level = levels(n, ssa_path);
-    let legs = legs(net, ssa_path);
+    let coarse = n > MAX_INPUTS;
+    let legs = if coarse { Vec::new() } else { legs(net, ssa_path) };
     let depth = level.iter().copied().max().unwrap_or(0);
     let step_x = (room.width / n.max(1) as f64).min(48.0);
     let step_y = (room.height / f64::from(depth.max(1))).min(36.0);
     let place = |k: usize| (32.0 + x[k] * step_x, 34.0 + f64::from(depth - level[k]) * step_y);
     let names = |list: &[u32]| {
-        let names: Vec<&str> =
-            list.iter().map(|&i| net.index_names.get(i as usize).map_or("?", String::as_str)).collect();
-        names.join(", ")
+        let name = |&i: &u32| net.index_names.get(i as usize).map_or("?", String::as_str);
+        let names: Vec<&str> = list.iter().take(MAX_NAMES).map(name).collect();
+        match list.len().saturating_sub(MAX_NAMES) {
+            0 => names.join(", "),
+            more => format!("{}, {more} more", names.join(", ")),
+        }
     };
     let mut heading = format!("{}: {} contractions", net.name, ssa_path.len());
     if !sliced.is_empty() {
         let _ = write!(heading, ", sliced over {}", names(sliced));
     }
-    let mut out =
-        format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
     let log2 = |k: usize| -> f64 {
         let kept = legs[k].iter().filter(|i| !sliced.contains(i));
         kept.map(|&i| (net.sizes[i as usize] as f64).log2()).sum()
     };
-    let size: Vec<f64> = (0..legs.len()).map(log2).collect();
+    let size: Vec<f64> =
+        if coarse { sizes(net, ssa_path, sliced) } else { (0..legs.len()).map(log2).collect() };
+    let mut lines: Vec<Line> = if coarse {
+        let (lines, group) = grouped(n, ssa_path, &order, &size);
+        let _ = write!(heading, "; every {group} neighbouring inputs share their lines");
+        lines
+    } else {
+        let ends = |(k, &(a, b)): (usize, &(u32, u32))| [a, b].map(|c| (c as usize, n + k));
+        let all = ssa_path.iter().enumerate().flat_map(ends).filter(|(c, p)| c < p);
+        all.map(|(child, parent)| Line { child, parent, size: size[child], count: 1, within: false })
+            .collect()
+    };
+    let mut out =
+        format!("<text x=\"16\" y=\"14\" font-size=\"12\" fill=\"#222\">{}</text>\n", escape(&heading));
     let top = size.iter().copied().fold(1.0, f64::max);
     let widest = (0.9 * step_x).clamp(0.7, 5.0);
-    let mut lines: Vec<(usize, usize)> = Vec::with_capacity(2 * ssa_path.len());
-    for (k, &(a, b)) in ssa_path.iter().enumerate() {
-        lines.extend([a as usize, b as usize].into_iter().filter(|&c| c < n + k).map(|c| (c, n + k)));
-    }
     // What is large lies on top.
-    lines.sort_by(|a, b| size[a.0].total_cmp(&size[b.0]).then(a.cmp(b)));
+    lines.sort_by(|a, b| {
+        a.size.total_cmp(&b.size).then_with(|| (a.child, a.parent).cmp(&(b.child, b.parent)))
+    });
     out.push_str("<g fill=\"none\" stroke-linejoin=\"round\">\n");
-    for (child, parent) in lines {
-        let ((cx, cy), (px, py)) = (place(child), place(parent));
-        let part = size[child] / top;
+    for line in lines {
+        let ((cx, cy), (px, py)) = (place(line.child), place(line.parent));
+        let part = line.size / top;
+        let way = if line.within { format!("L{px:.1} {py:.1}") } else { format!("V{py:.1} H{px:.1}") };
+        let about = match legs.get(line.child) {
+            Some(legs) => format!("[{}], 2^{:.1} elements", names(legs), line.size),
+            None => format!("{} tensors, up to 2^{:.1} elements", line.count, line.size),
+        };
         let _ = writeln!(
             out,
-            "<path d=\"M{cx:.1} {cy:.1} V{py:.1} H{px:.1}\" stroke=\"{}\" stroke-width=\"{:.1}\"><title>[{}], 2^{:.1} elements</title></path>",
+            "<path d=\"M{cx:.1} {cy:.1} {way}\" stroke=\"{}\" stroke-width=\"{:.1}\"><title>{}</title></path>",
             color(part),
             0.7 + (widest - 0.7) * part,
-            escape(&names(&legs[child])),
-            size[child]
+            escape(&about)
         );
     }
     out.push_str("</g>\n");
@@ -229,6 +252,14 @@ mod tests {
         let l = legs(&net, &[(0, 1), (2, 3)]);
         assert_eq!(l[3], [0, 2]);
         assert_eq!(l[4], [0u32; 0]);
+        let lonely = RegionNet {
+            input_indices: vec![vec![0, 1, 3], vec![1, 2, 2], vec![2, 0, 1]],
+            output: vec![0],
+            sizes: vec![2, 4, 8, 16],
+            ..net.clone()
+        };
+        assert_eq!(sizes(&lonely, &[(0, 1), (2, 3)], &[]), [7.0, 5.0, 6.0, 6.0, 1.0]);
+        assert_eq!(sizes(&lonely, &[(0, 1), (2, 3)], &[1]), [5.0, 3.0, 4.0, 4.0, 1.0]);
         let text = tree_svg("t", &[(&net, &[(0, 1), (2, 3)], &[1])]);
         assert_eq!(text.matches("<path").count(), 4);
         assert!(text.contains("sliced over j"));
@@ -240,6 +271,41 @@ mod tests {
         let mut net = chain(n as usize);
         net.output.clear();
         let path: Vec<_> = (1..n).map(|k| (if k == 1 { 0 } else { n + k - 2 }, k)).collect();
-        assert!(tree_svg("t", &[(&net, &path, &[])]).contains("19999 contractions"));
+        let text = tree_svg("t", &[(&net, &path, &[])]);
+        assert!(text.contains("19999 contractions; every 40 neighbouring inputs") && text.len() < 400_000);
+    }
+
+    #[test]
+    fn pictures_are_bounded() {
+        // A tensor with so many legs, and one on each: the tree's tensors have many legs all the way up.
+        let star = |n: u32| RegionNet {
+            inputs: (0..=n).map(|k| format!("t{k}")).collect(),
+            input_indices: (0..n).map(|k| vec![k]).chain([(0..n).collect()]).collect(),
+            sizes: vec![2; n as usize],
+            index_names: (0..n).map(|k| format!("i{k}")).collect(),
+            ..RegionNet::default()
+        };
+        let up = |n: u32| (0..n).map(|k| (k, n + k)).collect::<Vec<_>>();
+        for n in [1500, 5000] {
+            let text = tree_svg("t", &[(&star(n), &up(n), &[])]);
+            assert!(text.len() < 1_000_000, "{n}: {}", text.len());
+            assert!(text.contains(&format!("largest: 2^{}.0 elements", n - 1)), "{n}");
+        }
+        // A balanced tree of the same.
+        let mut layer: Vec<u32> = (0..=5000).collect();
+        let (mut path, mut next) = (Vec::new(), 5001);
+        while layer.len() > 1 {
+            let pairs = layer.chunks(2).map(|pair| match pair {
+                &[a, b] => {
+                    path.push((a, b));
+                    next += 1;
+                    next - 1
+                }
+                one => one[0],
+            });
+            layer = pairs.collect();
+        }
+        let text = tree_svg("t", &[(&star(5000), &path, &[])]);
+        assert!(text.len() < 1_000_000 && text.contains("5000 contractions"));
     }
 }
