@@ -379,6 +379,21 @@ fn trivial_networks() {
 }
 
 #[test]
+fn a_hub_takes_its_leaves_in_by_groups() {
+    // leaf by leaf, the second step costs half of the first, and all together twice as much
+    let n = 2000;
+    let net = Network {
+        inputs: std::iter::once((0..n).collect()).chain((0..n).map(|k| vec![k])).collect(),
+        output: vec![],
+        sizes: vec![2; n as usize],
+        needs_grad: vec![],
+    };
+    let out = plan(&net, &quick(Minimize::Macs)).unwrap();
+    let log2_macs = out.cost.log10_macs / std::f64::consts::LOG10_2;
+    assert!(log2_macs < f64::from(n) + 1e-3, "2^{log2_macs}");
+}
+
+#[test]
 fn malformed_networks_and_trees_are_errors() {
     let bad = Network { inputs: vec![vec![0, 7]], output: vec![], sizes: vec![2], needs_grad: vec![] };
     assert!(plan(&bad, &Options::default()).unwrap_err().network.is_some());
