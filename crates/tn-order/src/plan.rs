@@ -83,16 +83,18 @@ fn improve(search: &mut Search<'_>, best: &mut Candidate) -> bool {
     if !fixed || search.legs(best) > MOST_LEGS {
         return run(search, best);
     }
+    let mut cut = false;
     if search.simple.model.n() >= 3 {
         let given = if search.opts.start.is_some() { POLISH_GIVEN } else { POLISH };
         let share = search.clock.left().unwrap_or(0.0).max(0.0) * given;
         search.clock.reserve(share);
-        run(search, best);
+        cut = run(search, best);
         search.clock.release(share);
     }
     search.simple = Simplified::none(&search.model);
     best.core = best.path.clone();
-    polish(search, best)
+    // what is left of the time may be too short for a look at a large tree
+    polish(search, best) || cut && search.is_late()
 }
 
 /// Tries to find and prove the optimum; replaces `best` by it.
