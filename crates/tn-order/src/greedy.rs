@@ -33,12 +33,16 @@ impl Taste {
     }
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// A candidate: two nodes, the younger one last, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pair {
     key: u64,
     a: u32,
     b: u32,
 }
+
+/// The partners of a place, the best first.
+type Partners = BinaryHeap<Reverse<(u64, u32)>>;
 
 /// Maps floats to integers of the same order.
 fn ordered(x: f64) -> u64 {
@@ -52,9 +56,15 @@ fn signed_log2(x: f64, y: f64) -> f64 {
         return 0.0;
     }
     let (hi, lo, sign) = if x > y { (x, y, 1.0) } else { (y, x, -1.0) };
+    if hi - lo > NEGLIGIBLE {
+        return sign * hi.max(0.0);
+    }
     // sizes are at least 1, so a magnitude below 1 is rounding or a weight; keep the map monotone
     sign * (hi + (-(lo - hi).exp2()).ln_1p() * std::f64::consts::LOG2_E).max(0.0)
 }
+
+/// log2 of a ratio at which the smaller summand is lost in the rounding of the larger.
+const NEGLIGIBLE: f64 = 60.0;
 
 /// A tensor of more legs than this is hopeless: what is left to do is to be done fast.
 const MANY_LEGS: usize = 256;
@@ -71,10 +81,25 @@ struct State<'a> {
     holders: Vec<Vec<u32>>,
     /// How many places (and the result) hold a leg.
     held: Vec<u32>,
+    /// A place's candidates with what was there when it became what it is. When it is taken in they are gone at once; only the first of them
+    /// is in `heap`.
+    partners: Vec<Partners>,
     heap: BinaryHeap<Reverse<Pair>>,
     taste: Taste,
     log_mod: f64,
+    near: Near,
     path: Vec<(u32, u32)>,
+}
+
+/// Scratch: the neighbours of a place, and what of it (log2) a contraction with them would take away.
+#[derive(Default)]
+struct Near {
+    list: Vec<u32>,
+    gain: Vec<f64>,
+    /// The node that saw a place last.
+    stamp: Vec<u32>,
+    /// Legs on more places than are looked at.
+    wide: Vec<u32>,
 }
 
 impl<'a> State<'a> {
@@ -99,35 +124,125 @@ impl<'a> State<'a> {
             place,
             holders,
             held,
+            partners: vec![Partners::new(); n],
             heap: BinaryHeap::new(),
             taste,
             log_mod: taste.costmod.log2(),
+            near: Near { gain: vec![0.0; n], stamp: vec![u32::MAX; n], ..Near::default() },
             path: Vec::with_capacity(n.saturating_sub(1)),
         }
     }
 
-    /// Offers the pair of two places.
-    fn push(&mut self, a: u32, b: u32, rng: &mut Rng) {
-        let (ta, tb) = (&self.legs[a as usize], &self.legs[b as usize]);
+    /// What the contraction of two of its holders takes away of a leg (log2).
+    fn gain(&self, leg: u32) -> f64 {
+        let l = self.model.lg[leg as usize];
+        if self.held[leg as usize] > 2 { l } else { 2.0 * l }
+    }
+
+    /// The score of the pair of two places; `gain` is that of the legs they share.
+    fn score(&self, a: u32, b: u32, gain: f64, rng: &mut Rng) -> u64 {
         let (sa, sb) = (self.size[a as usize], self.size[b as usize]);
-        let mut out = sa + sb;
-        common(ta, tb, |x| {
-            let l = self.model.lg[x as usize];
-            out -= if self.held[x as usize] > 2 { l } else { 2.0 * l };
-        });
-        let both = sa.max(sb) + (-(sa - sb).abs()).exp2().ln_1p() * std::f64::consts::LOG2_E;
-        let mut score = signed_log2(out - self.log_mod, both + self.log_mod);
+        let apart = (sa - sb).abs();
+        let more = match apart > NEGLIGIBLE {
+            true => 0.0,
+            false => (-apart).exp2().ln_1p() * std::f64::consts::LOG2_E,
+        };
+        let mut score = signed_log2(sa + sb - gain - self.log_mod, sa.max(sb) + more + self.log_mod);
         if self.taste.temperature > 0.0 {
             score -= self.taste.temperature * rng.gumbel();
         }
-        let (a, b) = (self.node[a as usize], self.node[b as usize]);
-        self.heap.push(Reverse(Pair { key: ordered(score), a, b }));
+        ordered(score)
+    }
+
+    /// Offers the pair of two places at the start.
+    fn push(&mut self, a: u32, b: u32, rng: &mut Rng) {
+        let mut gain = 0.0;
+        common(&self.legs[a as usize], &self.legs[b as usize], |i| gain += self.gain(i));
+        let key = self.score(a, b, gain, rng);
+        self.partners[b as usize].push(Reverse((key, a)));
+    }
+
+    /// Puts the best candidate of a place that is still there in the heap.
+    fn offer_first(&mut self, b: u32) {
+        let partners = &mut self.partners[b as usize];
+        while let Some(&Reverse((key, a))) = partners.peek() {
+            let at = self.place[a as usize];
+            if self.node[at as usize] == a {
+                self.heap.push(Reverse(Pair { key, a, b: self.node[b as usize] }));
+                return;
+            }
+            partners.pop();
+        }
+    }
+
+    /// Finds the neighbours of a place, and what each would take away.
+    fn look_around(&mut self, c: u32, near: &mut Near) {
+        let mark = self.node[c as usize];
+        let legs = &self.legs[c as usize];
+        near.list.clear();
+        near.wide.clear();
+        let (first, others) = legs.split_at(MANY_LEGS.min(legs.len()));
+        for &i in first {
+            let (h, gain) = (&self.holders[i as usize], self.gain(i));
+            let wide = h.len() > MAX_PARTNERS + 1;
+            if wide {
+                near.wide.push(i);
+            }
+            for &h in h.iter().rev().take(MAX_PARTNERS + 1).filter(|&&h| h != c) {
+                let at = h as usize;
+                if near.stamp[at] != mark {
+                    near.stamp[at] = mark;
+                    near.gain[at] = 0.0;
+                    near.list.push(h);
+                }
+                near.gain[at] += if wide { 0.0 } else { gain };
+            }
+        }
+        // the other legs only add to the gains: one pass over them, or a look at each neighbour's legs, whichever is shorter
+        let each = |h: &u32| self.legs[*h as usize].len().min(others.len());
+        if near.list.iter().map(each).sum::<usize>() < others.len() {
+            for &h in &near.list {
+                common(others, &self.legs[h as usize], |i| near.gain[h as usize] += self.gain(i));
+            }
+        } else {
+            for &i in others {
+                let (h, gain) = (&self.holders[i as usize], self.gain(i));
+                if h.len() > MAX_PARTNERS + 1 {
+                    near.wide.push(i);
+                    continue;
+                }
+                for &h in h.iter().filter(|&&h| near.stamp[h as usize] == mark) {
+                    near.gain[h as usize] += gain;
+                }
+            }
+        }
+        if !near.wide.is_empty() {
+            for &h in &near.list {
+                common(&near.wide, &self.legs[h as usize], |i| near.gain[h as usize] += self.gain(i));
+            }
+        }
+    }
+
+    /// Offers a place that is new to its neighbours.
+    fn offer(&mut self, c: u32, rng: &mut Rng) {
+        let mut near = std::mem::take(&mut self.near);
+        self.look_around(c, &mut near);
+        let mut partners = std::mem::take(&mut self.partners[c as usize]).into_vec();
+        partners.clear();
+        for &h in &near.list {
+            let key = self.score(h, c, near.gain[h as usize], rng);
+            partners.push(Reverse((key, self.node[h as usize])));
+        }
+        self.partners[c as usize] = partners.into();
+        self.offer_first(c);
+        self.near = near;
     }
 
     /// The first candidates: all pairs on small hyperedges, neighbours by size on large ones.
     fn offer_all(&mut self, rng: &mut Rng) {
+        let mut h = Vec::new();
         for i in 0..self.model.lg.len() {
-            let mut h = self.holders[i].clone();
+            h.clone_from(&self.holders[i]);
             if h.len() > MAX_PARTNERS {
                 h.sort_by(|&a, &b| self.size[a as usize].total_cmp(&self.size[b as usize]).then(a.cmp(&b)));
                 for w in h.windows(2) {
@@ -140,6 +255,9 @@ impl<'a> State<'a> {
                     }
                 }
             }
+        }
+        for k in 0..self.partners.len() as u32 {
+            self.offer_first(k);
         }
     }
 
@@ -226,33 +344,18 @@ pub(crate) fn greedy(model: &Model, taste: Taste, rng: &mut Rng) -> Vec<(u32, u3
     let n = model.n();
     let mut s = State::new(model, taste);
     s.offer_all(rng);
-    let mut stamp = vec![u32::MAX; n];
-    let mut near = Vec::new();
     while let Some(Reverse(p)) = s.heap.pop() {
         let (a, b) = (s.place[p.a as usize], s.place[p.b as usize]);
-        if s.node[a as usize] != p.a || s.node[b as usize] != p.b {
+        if s.node[b as usize] != p.b {
+            continue;
+        }
+        if s.node[a as usize] != p.a {
+            s.offer_first(b);
             continue;
         }
         let c = s.merge(a, b);
-        let mark = s.node[c as usize];
-        near.clear();
-        let few = MANY_LEGS.min(s.legs[c as usize].len());
-        for &i in &s.legs[c as usize][..few] {
-            let mut taken = 0;
-            for &h in s.holders[i as usize].iter().rev() {
-                if h != c && stamp[h as usize] != mark {
-                    stamp[h as usize] = mark;
-                    near.push(h);
-                }
-                taken += 1;
-                if taken > MAX_PARTNERS {
-                    break;
-                }
-            }
-        }
-        for &h in &near {
-            s.push(h, c, rng);
-        }
+        s.partners[(a ^ b ^ c) as usize] = Partners::new();
+        s.offer(c, rng);
     }
     // what is left shares nothing, or only hyperedges: smallest first
     let mut rest: BinaryHeap<Reverse<(u64, u32)>> = (0..n as u32)

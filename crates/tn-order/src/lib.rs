@@ -15,6 +15,7 @@ mod clock;
 mod cost;
 mod exact;
 mod exact_sparse;
+mod exact_twins;
 mod forest;
 mod given;
 mod greedy;

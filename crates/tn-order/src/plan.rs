@@ -3,7 +3,6 @@
 use crate::clock::Clock;
 use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
-use crate::exact_sparse;
 use crate::model::Model;
 use crate::objective::{Limits, figures};
 use crate::portfolio::{Candidate, Search, polish, run};
@@ -11,6 +10,7 @@ use crate::simplify::{Simplified, simplify};
 use crate::slice::order_loops;
 use crate::sub::Sub;
 use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
+use crate::{exact_sparse, exact_twins};
 
 /// The largest network that the exact search is tried on.
 const EXACT_TENSORS: usize = 20;
@@ -84,16 +84,18 @@ fn improve(search: &mut Search<'_>, best: &mut Candidate) -> bool {
     if !fixed || search.legs(best) > MOST_LEGS {
         return run(search, best);
     }
+    let mut cut = false;
     if search.simple.model.n() >= 3 {
         let given = if search.opts.start.is_some() { POLISH_GIVEN } else { POLISH };
         let share = search.clock.left().unwrap_or(0.0).max(0.0) * given;
         search.clock.reserve(share);
-        run(search, best);
+        cut = run(search, best);
         search.clock.release(share);
     }
     search.simple = Simplified::none(&search.model);
     best.core = best.path.clone();
-    polish(search, best)
+    // what is left of the time may be too short for a look at a large tree
+    polish(search, best) || cut && search.is_late()
 }
 
 /// Tries to find and prove the optimum; replaces `best` by it.
@@ -117,6 +119,11 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
     let mut path = Vec::new();
     let mut proof = Proof::GaveUp;
     if m.n() > SMALL_TABLE {
+        let most = search.clock.left().map(|l| l * SPARSE_SHARE + search.clock.elapsed());
+        let over = || over() || most.is_some_and(|m| search.clock.elapsed() > m);
+        proof = exact_twins::solve(&sub, search.kind, bounds, &over, &mut path);
+    }
+    if m.n() > SMALL_TABLE && proof == Proof::GaveUp {
         let most = search.clock.left().map(|l| l * SPARSE_SHARE + search.clock.elapsed());
         let over = || over() || most.is_some_and(|m| search.clock.elapsed() > m);
         // where the table can follow, only a quick look

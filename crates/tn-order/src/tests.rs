@@ -1,11 +1,11 @@
 //! The planner against brute force and against a plain reference of the counting rules.
 
 use crate::exact::{Bounds, Exact, Proof};
-use crate::exact_sparse;
 use crate::model::Model;
 use crate::objective::{Limits, figures};
 use crate::sub::Sub;
 use crate::{Cost, Minimize, Network, Options, Tree, evaluate, naive, plan};
+use crate::{exact_sparse, exact_twins};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -200,6 +200,85 @@ proptest! {
     }
 }
 
+/// A hub with a leg to every leaf, or one leg that all leaves share; the leaves may have an open leg, and some two another leg.
+fn stars(leaves: usize) -> impl Strategy<Value = Network> {
+    let leaf = (2u64..6, prop::option::of(2u64..5), any::<bool>());
+    (prop::collection::vec(leaf, 2..leaves + 1), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>())
+        .prop_map(|(leaves, hyper, open, shared_open, tied)| {
+            let mut net = Network::default();
+            let mut index = |size: u64| {
+                net.sizes.push(size);
+                net.sizes.len() as u32 - 1
+            };
+            let (mut hub, all) = (Vec::new(), index(3));
+            for (size, out, grad) in leaves {
+                let i = if hyper { all } else { index(size) };
+                let mut t = vec![i];
+                hub.push(i);
+                if let Some(size) = out.filter(|_| open) {
+                    t.push(index(size));
+                    net.output.push(t[1]);
+                }
+                net.inputs.push(t);
+                net.needs_grad.push(grad);
+            }
+            if !hyper {
+                net.inputs.push(hub);
+                net.needs_grad.push(false);
+            } else if shared_open {
+                net.output.push(all);
+            }
+            if tied {
+                let i = net.sizes.len() as u32;
+                net.sizes.push(2);
+                net.inputs[0].push(i);
+                net.inputs[1].push(i);
+            }
+            net
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn stars_are_solved_as_by_brute_force(net in stars(5), kind in 0usize..2) {
+        let kind = [Minimize::Macs, Minimize::Bytes][kind];
+        let net = if kind == Minimize::Bytes { Network { needs_grad: vec![], ..net } } else { net };
+        let of = |r: Reference| if kind == Minimize::Macs { r.weighted } else { r.traffic };
+        let out = plan(&net, &quick(kind)).unwrap();
+        prop_assert!(out.optimal);
+        prop_assert_eq!(of(reference(&net, &out.tree)), brute(&net, &|t| of(reference(&net, t))));
+    }
+
+    #[test]
+    fn twins_change_nothing(net in prop_oneof![stars(9), networks(9)], kind in 0usize..3) {
+        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
+        let model = Model::new(&net);
+        prop_assume!(model.n() > 1);
+        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
+        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
+        let free =
+            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+        let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
+        let mut path = Vec::new();
+        let (value, _) = Exact::default().solve(&sub, kind, free, &|| false, &mut path);
+        let known = worth(&path);
+        for (upper, found) in [(f64::INFINITY, true), (value * (1.0 + 1e-9), true), (value * (1.0 - 1e-6), false)] {
+            let proof = exact_twins::solve(&sub, kind, Bounds { upper, ..free }, &|| false, &mut path);
+            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
+            prop_assert!(!found || (worth(&path) - known).abs() < 1e-9, "{} is not {known}", worth(&path));
+        }
+        for max_size in [1.0, 4.0, 20.0] {
+            let bounds = Bounds { max_size, ..free };
+            let mut other = Vec::new();
+            let (_, want) = Exact::default().solve(&sub, kind, bounds, &|| false, &mut other);
+            prop_assert_eq!(exact_twins::solve(&sub, kind, bounds, &|| false, &mut path), want);
+            prop_assert!(want != Proof::Optimal || (worth(&path) - worth(&other)).abs() < 1e-9);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
@@ -297,6 +376,21 @@ fn trivial_networks() {
     assert!(out.tree.ssa_path.is_empty() && out.optimal);
     assert_eq!(out.cost.log10_macs, f64::NEG_INFINITY);
     assert!((out.cost.log2_peak - 12f64.log2()).abs() < 1e-12);
+}
+
+#[test]
+fn a_hub_takes_its_leaves_in_by_groups() {
+    // leaf by leaf, the second step costs half of the first, and all together twice as much
+    let n = 2000;
+    let net = Network {
+        inputs: std::iter::once((0..n).collect()).chain((0..n).map(|k| vec![k])).collect(),
+        output: vec![],
+        sizes: vec![2; n as usize],
+        needs_grad: vec![],
+    };
+    let out = plan(&net, &quick(Minimize::Macs)).unwrap();
+    let log2_macs = out.cost.log10_macs / std::f64::consts::LOG10_2;
+    assert!(log2_macs < f64::from(n) + 1e-3, "2^{log2_macs}");
 }
 
 #[test]
