@@ -122,7 +122,8 @@ impl Searcher {
             refine: options.refine,
             // What starts from a given path depends on it, and is not worth a place.
             keeper: options.cache.clone().filter(|_| options.path.is_none()).map(|folder| {
-                let circumstances = format!("{} {machine}", prepared.program.dtype);
+                // with other rules a search finds other trees
+                let circumstances = format!("{} {machine} {}", prepared.program.dtype, options.rules);
                 Keeper::new(Cache::new(folder), options.resume, circumstances)
             }),
             places: prepared.regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect(),
@@ -298,6 +299,7 @@ impl Searcher {
             threads: options.thread_count(),
             unsliceable,
             progress: self.progress(region, options),
+            meet: options.rules.plans,
             ..tn_order::Options::default()
         };
         let improves = from.is_some();

@@ -20,6 +20,7 @@ mod forest;
 mod given;
 mod greedy;
 mod interval;
+mod meet;
 mod model;
 mod naive;
 mod network;

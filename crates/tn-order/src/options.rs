@@ -96,6 +96,8 @@ pub struct Options {
     pub start: Option<Tree>,
     /// A callback and a stop flag.
     pub progress: Option<Arc<Progress>>,
+    /// Whether candidate trees meet: the best tree may take parts from several.
+    pub meet: bool,
 }
 
 impl Default for Options {
@@ -112,6 +114,7 @@ impl Default for Options {
             unsliceable: Vec::new(),
             start: None,
             progress: None,
+            meet: true,
         }
     }
 }

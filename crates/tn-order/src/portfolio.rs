@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use crate::forest::{Forest, Window};
 use crate::greedy::{Taste, greedy};
+use crate::meet::meet;
 use crate::model::Model;
 use crate::objective::{Limits, Score, figures};
 use crate::reconfigure::reconfigure;
@@ -302,6 +303,9 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
         };
         for c in results {
             take(c, best, &mut elite);
+        }
+        if let Some(c) = meet(search, &elite.pool, best) {
+            take(Candidate { line: best.line, ..c }, best, &mut elite);
         }
         if best.score.better(&before)
             && let Some(c) = reconfigure(search, best)
