@@ -215,3 +215,15 @@ fn less_memory_costs_time_and_the_frontier_says_how_much() {
     let summary = &plan.plan().unwrap().summary;
     assert!(summary.peak_bytes <= last.peak);
 }
+
+#[test]
+fn the_page_on_rewrites_lists_the_rules_as_they_are() {
+    let page = include_str!("../../docs/rewrites.md");
+    for r in &tn_opt::rules::RULES {
+        let row = format!("| `{}` | {} | {} | {} |", r.name, r.pattern, r.condition, r.why);
+        assert!(page.contains(&row), "the page lacks: {row}");
+    }
+    for (name, _) in Rules::groups() {
+        assert!(page.contains(&format!("| `{name}` |")), "the page lacks the group {name}");
+    }
+}

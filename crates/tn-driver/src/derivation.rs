@@ -65,8 +65,10 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
         Minimize::Bytes => format!("{g:.3e} bytes"),
         _ => format!("{g:.3e} multiply-adds"),
     };
+    // below this a gain is rounding
+    let least = 1e-3 * w.report.cost.1;
     for r in &w.report.chain {
-        let measured = if r.gain > 0.0 { format!(", saves {}", gain(r.gain)) } else { String::new() };
+        let measured = if r.gain > least { format!(", saves {}", gain(r.gain)) } else { String::new() };
         let _ = writeln!(out, "  {:<12} {}{measured}", r.rule, r.from);
         for to in &r.to {
             let _ = writeln!(out, "               -> {to}");
