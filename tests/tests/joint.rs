@@ -227,3 +227,20 @@ fn the_page_on_rewrites_lists_the_rules_as_they_are() {
         assert!(page.contains(&format!("| `{name}` |")), "the page lacks the group {name}");
     }
 }
+
+#[test]
+fn constants_are_computed_before_run_time() {
+    let text = "network c {\n dtype c128\n index a, b, c, d: 2\n\
+        const H[a, b] = [[0.6, 0.8], [0.8, -0.6]]\n const X[a, b] = [[0, 1], [1i, 0]]\n input x[a]\n\
+        output y[d] = H[d, c] * X[c, b] * H[b, a] * x[a]\n output z[] = H[a, b] * conj(X[b, c]) * H[c, a]\n}";
+    let [on, off] = with_and_without("all").map(|options| {
+        let options = Options { grad: true, jvp: true, ..options };
+        let compiled = compile_text(text, &options).unwrap();
+        let plan = compiled.plan().unwrap();
+        (plan.summary.entries[0].macs, Job::drawn(plan, "c", None, 5).unwrap().execute(1).unwrap())
+    });
+    all_agree("constants", &on.1, &off.1, 1e-12).unwrap();
+    // one matrix times one vector
+    assert_eq!(on.0, 4.0);
+    assert!(off.0 > on.0);
+}

@@ -253,7 +253,8 @@ fn planned(
     let save = SavePolicy::SaveAll;
     let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
     let mut rewritten = None;
-    if let Some(better) = joint::improved(&dag, options, machine) {
+    if let Some(mut better) = joint::improved(&dag, options, machine) {
+        better.dag = stages::folded(prepared, better.dag, options);
         tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
         let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
         if joint::is_better(&other, &plan, options) {

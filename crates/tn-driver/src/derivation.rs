@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use crate::report::show_seconds;
+use crate::stages;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tn_ir::dag::Dag;
@@ -141,7 +142,8 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
                 rounds: serde_json::from_value(rounds.clone()).map_err(malformed)?,
                 chosen: serde_json::from_value(record["chosen"].clone()).map_err(malformed)?,
             };
-            tn_opt::replay(before, &derivation).map_err(|e| wrong(&e))?
+            let after = tn_opt::replay(before, &derivation).map_err(|e| wrong(&e))?;
+            stages::folded(&compiled.prepared, after, options)
         }
     };
     let hash = dag_hash(&after);

@@ -340,7 +340,41 @@ pub(crate) fn dag(
         tn_grad::jvp(&mut dag, &wrt);
     }
     tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
-    Ok(dag)
+    Ok(folded(prepared, dag, options))
+}
+
+/// The dag with what is made of constants alone computed.
+pub(crate) fn folded(prepared: &Prepared, dag: Dag, options: &Options) -> Dag {
+    let program = &prepared.program;
+    if !options.rules.structure || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
+        return dag;
+    }
+    let value = |a: ArrayId| {
+        let leaf = program.leaves.as_slice().get(a.0 as usize)?;
+        match &leaf.role {
+            Role::Const(value) => const_values(program, leaf, value).ok(),
+            _ => None,
+        }
+    };
+    tn_opt::fold::fold(&dag, value).unwrap_or(dag)
+}
+
+/// The constants that were folded, as plans record them.
+fn folded_infos(dag: &Dag) -> impl Iterator<Item = LeafInfo> + '_ {
+    dag.constants.iter().filter_map(|(&id, values)| {
+        let array = dag.arrays.get(ArrayId(id))?;
+        let axis = |k: usize| tn_ir::program::FoldAxis { label: format!("{k}"), legs: 1 };
+        Some(LeafInfo {
+            name: array.name.clone(),
+            role: ArrayRole::Const,
+            dims: array.dims.clone(),
+            axes: (0..array.dims.len()).map(axis).collect(),
+            value: Some(values.clone()),
+            init: None,
+            structure: None,
+            needs_grad: false,
+        })
+    })
 }
 
 /// Schedules and allocates a dag.
@@ -362,7 +396,8 @@ pub(crate) fn schedule(
         seed: options.seed,
     };
     let asked = ScheduleOptions { save, in_place: false, machine: machine.clone() };
-    let leaves = leaf_infos(&prepared.program, &prepared.needs_grad)?;
+    let mut leaves = leaf_infos(&prepared.program, &prepared.needs_grad)?;
+    leaves.extend(folded_infos(dag));
     let outputs = output_infos(&prepared.program);
     Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))
 }

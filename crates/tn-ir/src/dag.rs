@@ -274,6 +274,9 @@ pub struct Dag {
     pub nests: Arena<NestId, Nest>,
     /// What is computed.
     pub roots: Vec<Root>,
+    /// Row-major entries of constant arrays that are no leaves of the program, by the array's number: what was folded.
+    #[serde(default)]
+    pub constants: BTreeMap<u32, Vec<Complex64>>,
     nodes: IndexSet<DagNode>,
     info: Vec<NodeInfo>,
     /// New nodes get this span.
@@ -333,6 +336,7 @@ impl Dag {
             fn_names: self.fn_names.clone(),
             vars: self.vars.clone(),
             nests: self.nests.clone(),
+            constants: self.constants.clone(),
             ..Dag::default()
         }
     }

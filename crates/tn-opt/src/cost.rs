@@ -35,7 +35,7 @@ pub enum Goal {
 }
 
 /// A node without cost still counts so much, so that no choice goes round in circles.
-const FREE: f64 = 1e-12;
+pub(crate) const FREE: f64 = 1e-12;
 
 /// Costs of the nodes of one dag.
 #[derive(Clone, Copy, Debug, PartialEq)]

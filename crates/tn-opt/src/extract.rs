@@ -4,7 +4,8 @@
 //! finds it, and it has no cycles); then single choices are changed as long as the dag as a whole gets cheaper, with reference counts telling what a change
 //! frees and what it needs; small graphs are searched exhaustively within a counted budget, from that bound on.
 
-use crate::cost::Costs;
+use crate::cost::{Costs, FREE};
+use crate::fold::{constants, is_small};
 use crate::graph::{Class, Joint};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -72,12 +73,16 @@ pub fn extract(
 ) -> Extracted {
     let classes: Vec<Class> = joint.classes().collect();
     let place: HashMap<Class, usize> = classes.iter().enumerate().map(|(k, &c)| (c, k)).collect();
+    let constant = constants(&joint.dag);
     let nodes = classes
         .iter()
         .map(|&c| {
             let one = |&n: &DagId| Way {
                 node: n,
-                cost: costs.node(&joint.dag, n),
+                cost: match constant[n.0 as usize] && is_small(&joint.dag, n) {
+                    true => FREE,
+                    false => costs.node(&joint.dag, n),
+                },
                 args: {
                     let mut args: Vec<usize> = joint.args(n).iter().map(|a| place[a]).collect();
                     args.sort_unstable();

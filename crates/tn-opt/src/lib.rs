@@ -9,6 +9,7 @@
 
 pub mod cost;
 pub mod extract;
+pub mod fold;
 pub mod graph;
 pub mod rules;
 pub mod scalar;
