@@ -34,6 +34,7 @@ pub mod report;
 pub mod run;
 pub mod scaling;
 mod search;
+mod sharing;
 mod stages;
 pub mod table;
 pub mod values;

@@ -18,15 +18,13 @@ use crate::objective::{log2_add, step_log2};
 use crate::rng::Rng;
 use crate::simplify::simplify;
 use crate::{Minimize, Network, Options, Tree, evaluate};
-use replace::{Moment, Replaced, Rest, Taste, replace};
+use replace::{Limits, Moment, Replaced, Rest, Taste, replace};
 use table::Table;
 
 /// The replacement stops early only where no more tensors than these are left; that is past where larger blocks stop to pay.
 const MOST_LEFT: usize = 4096;
 /// Of networks with more inputs in all, one order of replacement is tried.
 const MANY: usize = 200_000;
-/// A tree is far cheaper than any that repeats nothing if its cost is so many times below what reading the inputs costs.
-const FAR_LOG2: f64 = 3.0;
 
 /// What trees cost together if equal contractions are done once.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,10 +82,10 @@ pub fn shared(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree], kind: Mi
     total
 }
 
-/// The same trees with the operands of steps exchanged where that makes a step equal to an earlier one.
-pub fn aligned(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree]) -> Vec<Tree> {
+/// The same trees with the operands of steps exchanged where that makes a step equal to an earlier one; none if there is no such step.
+pub fn aligned(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree]) -> Option<Vec<Tree>> {
     let mut table = Table::new(nets, colours);
-    let mut out: Vec<Tree> = trees.iter().map(|t| (*t).clone()).collect();
+    let mut out: Option<Vec<Tree>> = None;
     let mut done = vec![0usize; nets.len()];
     let (mut key, mut other) = (Vec::new(), Vec::new());
     for Placed { net, a, b } in placed(nets, trees) {
@@ -96,6 +94,7 @@ pub fn aligned(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree]) -> Vec<
         if !table.is_known(&key) && table.is_known(&other) {
             table.key(b, a, &mut other);
             table.contract(b, a, &other);
+            let out = out.get_or_insert_with(|| trees.iter().map(|t| (*t).clone()).collect());
             let step = &mut out[net].ssa_path[done[net]];
             *step = (step.1, step.0);
         } else {
@@ -156,12 +155,24 @@ impl<'a> Repeats<'a> {
         let inputs: usize = nets.iter().map(|n| n.inputs.len()).sum();
         let tastes: &[Taste] = match inputs > MANY {
             true => &[Taste::Ends],
-            false => &[Taste::Ends, Taste::Small, Taste::Often],
+            false => &[Taste::Small, Taste::Ends, Taste::Often],
         };
         let most = opts.max_size.map(|s| (s.max(1) as f64).log2());
         let mut best: Option<((bool, f64), Repeats<'a>)> = None;
+        // what a tree costs that anybody finds at once
+        let mut known = None;
         for &taste in tastes {
-            let replaced = replace(nets, colours, opts.minimize, taste, most);
+            let cost = best.as_ref().map(|b| b.0).filter(|b| !b.0).map(|b| b.1);
+            let cost = cost.into_iter().chain(known).reduce(f64::min);
+            let replaced = replace(nets, colours, opts.minimize, taste, Limits { size: most, cost });
+            if replaced.moments.is_empty() && taste == Taste::Small {
+                return None;
+            }
+            if known.is_none() && most.is_none() && inputs <= MOST_LEFT {
+                let trees: Vec<Tree> = nets.iter().map(|n| quick(n, opts.seed)).collect();
+                let trees: Vec<&Tree> = trees.iter().collect();
+                known = Some(shared(nets, colours, &trees, opts.minimize).log2_cost);
+            }
             let last = replaced.moments.len().saturating_sub(1);
             for (k, &moment) in replaced.moments.iter().enumerate() {
                 if k < last && moment.left > MOST_LEFT {
@@ -196,9 +207,8 @@ impl<'a> Repeats<'a> {
         let repeated = Shared { contractions: moment.different, log2_cost: moment.cost };
         let mut out = Repeats { nets, kind: opts.minimize, most, repeated, parts };
         let trees: Vec<&Tree> = out.parts.iter().map(|p| &p.tree).collect();
-        let trees = aligned(&out.rests(), &out.colours(), &trees);
-        for (part, tree) in out.parts.iter_mut().zip(trees) {
-            part.tree = tree;
+        if let Some(trees) = aligned(&out.rests(), &out.colours(), &trees) {
+            out.parts.iter_mut().zip(trees).for_each(|(part, tree)| part.tree = tree);
         }
         out
     }
@@ -219,12 +229,6 @@ impl<'a> Repeats<'a> {
             contractions: self.repeated.contractions + rest.contractions,
             log2_cost: log2_add(self.repeated.log2_cost, rest.log2_cost),
         }
-    }
-
-    /// Whether these trees are far cheaper than any in which nothing repeats, so that no other need be looked for.
-    pub fn is_far_cheaper(&self) -> bool {
-        self.parts.iter().all(|p| p.fits)
-            && self.shared().log2_cost + FAR_LOG2 < log2_unshared(self.nets, self.kind)
     }
 
     /// What is left of network `k` once its repeats are contracted; none where nothing repeats in it.

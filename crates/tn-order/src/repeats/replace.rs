@@ -13,6 +13,9 @@ const NARROW: usize = 6;
 /// Holders that may be looked at for each leg of the networks, all in all: keeps networks of long hyperedges near-linear.
 const WORK_PER_LEG: usize = 256;
 
+/// Results with more axes are not made: they are far from cheap, and looking at them would take long.
+const MOST_AXES: usize = 48;
+
 /// Which kind is replaced first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taste {
@@ -20,7 +23,7 @@ pub(crate) enum Taste {
     Ends,
     /// Small results.
     Small,
-    /// What occurs most.
+    /// What occurs most, as long as results do not grow.
     Often,
 }
 
@@ -41,7 +44,7 @@ impl Kind {
         match taste {
             Taste::Ends => (!self.hanging, self.growth, often),
             Taste::Small => (false, self.growth, often),
-            Taste::Often => (false, often, self.growth),
+            Taste::Often => (self.growth > 0, often, self.growth),
         }
     }
 }
@@ -69,8 +72,7 @@ struct Replacing {
     table: Table,
     kind: Minimize,
     taste: Taste,
-    /// log2 of the largest result allowed.
-    most: Option<f64>,
+    limits: Limits,
     /// Whether every index is on two tensors at most, the result among them: then a pair stays of its kind.
     plain: bool,
     /// The network of every tensor.
@@ -92,13 +94,22 @@ struct Replacing {
     spare: Vec<u32>,
 }
 
-/// Contracts all repeated pairs of `nets`, whose inputs are equal where their `colours` are. No result is larger than `most` (log2).
+/// Where a replacement ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// log2 of the largest result allowed.
+    pub size: Option<f64>,
+    /// log2 of what the different contractions may cost: there are cheaper trees.
+    pub cost: Option<f64>,
+}
+
+/// Contracts all repeated pairs of `nets`, whose inputs are equal where their `colours` are.
 pub(crate) fn replace(
     nets: &[&Network],
     colours: &[Vec<u32>],
     kind: Minimize,
     taste: Taste,
-    most: Option<f64>,
+    limits: Limits,
 ) -> Replaced {
     let table = Table::new(nets, colours);
     let n = table.labels.len();
@@ -121,7 +132,7 @@ pub(crate) fn replace(
         table,
         kind,
         taste,
-        most,
+        limits,
         plain,
         part,
         into: (0..n as u32).collect(),
@@ -159,7 +170,7 @@ impl Replacing {
                 self.enqueue(k);
                 continue;
             }
-            if self.work == 0 {
+            if self.work == 0 || self.limits.cost.is_some_and(|c| self.cost > c) {
                 break;
             }
             let left = n - self.steps.len();
@@ -285,7 +296,9 @@ impl Replacing {
         for pair in pairs {
             let (a, b) = ((pair >> 32) as u32, pair as u32);
             let k = self.kind(a, b);
-            if self.most.is_some_and(|most| self.table.step(a, b).out > most) {
+            if self.table.axes() > MOST_AXES
+                || self.limits.size.is_some_and(|most| self.table.step(a, b).out > most)
+            {
                 continue;
             }
             self.kinds[k as usize].pairs.push((a, b));

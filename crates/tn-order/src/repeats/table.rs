@@ -219,6 +219,11 @@ impl Table {
         s
     }
 
+    /// The number of axes of the result of the last key.
+    pub fn axes(&self) -> usize {
+        self.met.iter().filter(|m| m.kept).count()
+    }
+
     /// The labels of the result of the last key: those on both operands first, then `a`'s, then `b`'s.
     fn result(&self) -> Vec<u32> {
         let kept = |f: fn(&Met) -> bool| self.met.iter().filter(move |m| m.kept && f(m)).map(|m| m.label);
