@@ -14,7 +14,7 @@ mod tests;
 
 use crate::greedy::{Taste as GreedyTaste, greedy};
 use crate::model::Model;
-use crate::objective::{log2_add, step_log2};
+use crate::objective::{grad_times, log2_add, step_log2};
 use crate::rng::Rng;
 use crate::simplify::simplify;
 use crate::{Minimize, Network, Options, Tree, evaluate};
@@ -113,12 +113,13 @@ pub fn log2_unshared(nets: &[&Network], kind: Minimize) -> f64 {
         for t in net.inputs.iter().chain([&net.output]) {
             different(t).for_each(|i| carriers[i as usize] += 1);
         }
-        for t in &net.inputs {
+        for (k, t) in net.inputs.iter().enumerate() {
             // axes that one input alone has are summed for nothing
             let shared = different(t).filter(|&i| carriers[i as usize] > 1);
             let size: f64 = shared.map(|i| (net.sizes[i as usize] as f64).log2()).sum();
-            // half a step for each input, which takes at least as many multiply-adds as it has entries
-            least = log2_add(least, step_log2(kind, size, size, 0.0, 0.0, 1.0) - 1.0);
+            // half a step for each input, which takes at least as many multiply-adds as it has entries, and as many again for its gradient
+            let times = grad_times(net.grad(k), net.grad(k));
+            least = log2_add(least, step_log2(kind, size, size, 0.0, 0.0, times) - 1.0);
         }
     }
     least
