@@ -7,8 +7,9 @@ use crate::json::{SearchFacts, plan_json};
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
 use crate::search::Searcher;
+use crate::sharing::Sharing;
 use crate::stages::{self, Built, Rewritten};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
@@ -33,6 +34,11 @@ const MAX_LOG2_SLICES: f64 = 62.0;
 /// Whether a tree has too many slices to be run.
 pub(crate) fn endless(outcome: &Outcome) -> bool {
     outcome.cost.log2_slices > MAX_LOG2_SLICES
+}
+
+/// Whether some memory may hold the tensors of a tree.
+pub(crate) fn is_storable(outcome: &Outcome) -> bool {
+    outcome.cost.log2_max_tensor <= MAX_LOG2_ELEMENTS
 }
 
 /// A network after elaboration, split into regions.
@@ -207,12 +213,14 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     let machine = crate::machine::load(options.machine.as_deref())?;
     let networks = prepared.networks();
     let searcher = Searcher::new(&prepared, options, &machine, began)?;
-    let mut found = planned(&prepared, &networks, &searcher, options, &machine);
+    let planning = |searcher| {
+        Planning { prepared: &prepared, networks: &networks, searcher, options, machine: &machine }.planned()
+    };
+    let mut found = planning(&searcher);
     if options.memory.is_some() {
         // Regions that are better one by one do not make a plan that is faster within the limit.
         if let Some(trees) = searcher.floor(&prepared, options) {
-            let floor = planned(&prepared, &networks, &searcher.fixed(trees), options, &machine);
-            found = faster(found, floor);
+            found = faster(found, planning(&searcher.fixed(trees)));
         }
         if let Ok((outcomes, Some(built))) = &found {
             searcher.keep_whole(&prepared, options, outcomes, &built.plan);
@@ -231,41 +239,66 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
 }
 
-type Found = Result<(Vec<Outcome>, Option<Built>), Error>;
+/// Trees, and the plan unless a tensor is too large for any memory.
+pub(crate) type Found = Result<(Vec<Outcome>, Option<Built>), Error>;
 
-/// Trees and plan within the limits.
-fn planned(
-    prepared: &Prepared,
-    networks: &[Network],
-    searcher: &Searcher,
-    options: &Options,
-    machine: &Machine,
-) -> Found {
-    let outcomes = searcher.all(prepared, networks, options)?;
-    if options.memory.is_some() {
-        let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
-        return Ok((o, Some(b)));
-    }
-    if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
-        return Ok((outcomes, None));
-    }
-    let mut dag = stages::dag(prepared, &outcomes, options, false)?;
-    let save = SavePolicy::SaveAll;
-    let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
-    let mut rewritten = None;
-    if let Some(mut better) = joint::improved(&dag, options, machine) {
-        better.dag = stages::folded(prepared, better.dag, options);
-        tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
-        let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
-        if joint::is_better(&other, &plan, options) {
-            let seconds_before = plan.summary.modelled_seconds;
-            let before = std::mem::replace(&mut dag, better.dag.clone());
-            rewritten = Some(Box::new(Rewritten { report: better, before, seconds_before }));
-            plan = other;
+/// What is planned, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Planning<'a> {
+    pub prepared: &'a Prepared,
+    pub networks: &'a [Network],
+    pub searcher: &'a Searcher,
+    pub options: &'a Options,
+    pub machine: &'a Machine,
+}
+
+impl Planning<'_> {
+    /// Trees and plan within the limits.
+    fn planned(&self) -> Found {
+        let on = self.options.rules.sharing && !self.searcher.is_given();
+        let sharing = if on { Sharing::of(self) } else { None };
+        match sharing {
+            Some(sharing) => sharing.planned(self),
+            None => {
+                self.built(self.searcher.all(self.prepared, self.networks, self.options, &BTreeMap::new())?)
+            }
         }
     }
-    let built = Built { rewritten, ..stages::verified(dag, plan)? };
-    Ok((outcomes, Some(built)))
+
+    /// The plan of these trees, or under a memory limit of those that a search from them on finds.
+    pub fn built(&self, outcomes: Vec<Outcome>) -> Found {
+        let Planning { prepared, networks, searcher, options, machine } = *self;
+        if options.memory.is_some() {
+            let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
+            return Ok((o, Some(b)));
+        }
+        self.scheduled(outcomes)
+    }
+
+    /// The plan of these trees, whatever memory it takes.
+    pub fn scheduled(&self, outcomes: Vec<Outcome>) -> Found {
+        let Planning { prepared, networks, options, machine, .. } = *self;
+        if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
+            return Ok((outcomes, None));
+        }
+        let mut dag = stages::dag(prepared, &outcomes, options, false)?;
+        let save = SavePolicy::SaveAll;
+        let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+        let mut rewritten = None;
+        if let Some(mut better) = joint::improved(&dag, options, machine) {
+            better.dag = stages::folded(prepared, better.dag, options);
+            tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
+            let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
+            if joint::is_better(&other, &plan, options) {
+                let seconds_before = plan.summary.modelled_seconds;
+                let before = std::mem::replace(&mut dag, better.dag.clone());
+                rewritten = Some(Box::new(Rewritten { report: better, before, seconds_before }));
+                plan = other;
+            }
+        }
+        let built = Built { rewritten, ..stages::verified(dag, plan)? };
+        Ok((outcomes, Some(built)))
+    }
 }
 
 /// The plan with the lower modelled time; the first of equals, and of two that failed.

@@ -40,6 +40,7 @@ mod rules;
 pub mod run;
 pub mod scaling;
 mod search;
+mod sharing;
 mod stages;
 pub mod table;
 pub mod values;

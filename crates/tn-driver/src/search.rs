@@ -7,7 +7,8 @@ use crate::error::{Error, Infeasible, Limit};
 use crate::kept::{Keeper, Place};
 use crate::options::{Options, Seen};
 use crate::stages::{Target, entries};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tn_ir::program::NodeId;
@@ -89,6 +90,7 @@ pub(crate) const MEMORY_SHARE: f64 = 0.2;
 
 /// The slices of a tree of so many tensors are chosen in a fraction of a second.
 const QUICK_TO_SLICE: usize = 2000;
+/// So few tensors are solved as fast as they are looked up.
 /// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
 pub(crate) const AIMED_SHARE: f64 = 0.5;
 
@@ -208,19 +210,34 @@ impl Searcher {
         }
     }
 
-    /// An order for every region. A time limit is shared out by their numbers of tensors; what one leaves, the next ones have.
+    /// An order for every region, as far as it is not `known` (by position). A time limit is shared out by their numbers of tensors; what one
+    /// leaves, the next ones have. Equal regions have one order, so that they are computed once.
     pub fn all(
         &self,
         prepared: &Prepared,
         networks: &[Network],
         options: &Options,
+        known: &BTreeMap<usize, Outcome>,
     ) -> Result<Vec<Outcome>, Error> {
         // Small regions are solved at once.
         let weight = |net: &Network| if net.inputs.len() < 9 { 1e-3 } else { net.inputs.len() as f64 };
-        let mut rest: f64 = networks.iter().map(weight).sum();
+        let open = networks.iter().enumerate().filter(|(k, _)| !known.contains_key(k));
+        let mut rest: f64 = open.map(|(_, net)| weight(net)).sum();
         let after = Some(after_search(self.began.elapsed(), networks, options));
-        let mut out = Vec::with_capacity(networks.len());
-        for (region, net) in prepared.regions.iter().zip(networks) {
+        let mut out: Vec<Outcome> = Vec::with_capacity(networks.len());
+        let mut alike = Alike::default();
+        for (k, (region, net)) in prepared.regions.iter().zip(networks).enumerate() {
+            if let Some(outcome) = known.get(&k) {
+                out.push(outcome.clone());
+                continue;
+            }
+            // given trees are of one region each
+            let equal = alike.earlier(k, region, networks).filter(|_| self.trees.is_empty());
+            if let Some(earlier) = equal.filter(|_| !self.rescaled.contains(&region.result)) {
+                rest -= weight(net);
+                out.push(out[earlier].clone());
+                continue;
+            }
             let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
             // A memory limit asks for more searches after these.
             let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
@@ -252,6 +269,30 @@ impl Searcher {
     ) -> Result<Outcome, Error> {
         let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(share));
         self.timed(region, net, options, target, None, left)
+    }
+
+    /// An order without slices for what is left of a region, within a share of the time that is left; none if there is none.
+    pub fn rest(&self, net: &Network, options: &Options, share: f64) -> Option<Tree> {
+        if self.is_over(options) {
+            return None;
+        }
+        let canonical = Canonical::of(net);
+        let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()).mul_f64(share));
+        let stop = options.watch.as_ref().map(|w| tn_order::Progress { stop: w.stop.clone(), report: None });
+        let asked = tn_order::Options {
+            minimize: options.minimize,
+            seed: options.seed,
+            trials: options.budget(),
+            max_time: left,
+            max_size: options.max_size,
+            threads: options.thread_count(),
+            unsliceable: (0..canonical.net.sizes.len() as u32).collect(),
+            progress: stop.map(Arc::new),
+            meet: options.rules.plans,
+            ..tn_order::Options::default()
+        };
+        // it is no region, and small: not worth a place among the kept plans
+        tn_order::plan(&canonical.net, &asked).ok().map(|o| o.tree)
     }
 
     /// A better order than `from`, within the target's limits and the given time; once the time is over, `from` with slices.
@@ -345,6 +386,31 @@ impl Searcher {
             Box::new(move |report| tell(&Seen { region: &name, place, of, report: *report }))
         });
         Some(Arc::new(tn_order::Progress { stop: watch.stop.clone(), report }))
+    }
+}
+
+/// Regions by what decides their order, to find equal ones.
+#[derive(Default)]
+struct Alike<'a> {
+    seen: HashMap<u64, Vec<(usize, &'a Region)>>,
+}
+
+impl<'a> Alike<'a> {
+    /// An earlier region that reads the same values in the same way; else this one is remembered.
+    fn earlier(&mut self, k: usize, region: &'a Region, networks: &[Network]) -> Option<usize> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        for input in &region.inputs {
+            (input.value.0, input.conj, &input.indices).hash(&mut hasher);
+        }
+        let seen = self.seen.entry(hasher.finish()).or_default();
+        let equal = |(j, r): &&(usize, &Region)| {
+            networks[*j] == networks[k] && r.inputs == region.inputs && r.sizes == region.sizes
+        };
+        let found = seen.iter().find(equal).map(|s| s.0);
+        if found.is_none() {
+            seen.push((k, region));
+        }
+        found
     }
 }
 

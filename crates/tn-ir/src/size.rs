@@ -8,6 +8,7 @@
 use crate::typed_id;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 typed_id!(
     /// A symbol of size polynomials.
@@ -62,26 +63,32 @@ static ONE: Monomial = Monomial::new();
 
 /// An exact polynomial with integer coefficients. Arithmetic saturates at the limits of `i128`.
 ///
-/// Most sizes are numbers, and a plan of many tensors holds millions of them, so a constant is kept without allocation.
+/// Most sizes are numbers, and a plan of many tensors holds millions of them, so a constant is kept without allocation, and copies share their
+/// terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Monomial, i128>", into = "BTreeMap<Monomial, i128>")]
 pub struct Poly {
     constant: i128,
-    /// The other terms: no empty monomial, no coefficient zero.
-    rest: BTreeMap<Monomial, i128>,
+    /// The other terms, if there are any: no empty monomial, no coefficient zero.
+    rest: Option<Arc<Terms>>,
 }
+
+type Terms = BTreeMap<Monomial, i128>;
+
+/// The terms of a constant.
+static NONE: Terms = Terms::new();
 
 impl From<BTreeMap<Monomial, i128>> for Poly {
     fn from(mut terms: BTreeMap<Monomial, i128>) -> Poly {
         let constant = terms.remove(&ONE).unwrap_or(0);
         terms.retain(|_, c| *c != 0);
-        Poly { constant, rest: terms }
+        Poly { constant, rest: (!terms.is_empty()).then(|| Arc::new(terms)) }
     }
 }
 
 impl From<Poly> for BTreeMap<Monomial, i128> {
     fn from(poly: Poly) -> Self {
-        let mut terms = poly.rest;
+        let mut terms = poly.rest.map(Arc::unwrap_or_clone).unwrap_or_default();
         if poly.constant != 0 {
             terms.insert(Monomial::new(), poly.constant);
         }
@@ -92,11 +99,11 @@ impl From<Poly> for BTreeMap<Monomial, i128> {
 impl Poly {
     /// The constant polynomial.
     pub fn constant(value: i128) -> Poly {
-        Poly { constant: value, rest: BTreeMap::new() }
+        Poly { constant: value, rest: None }
     }
     /// The symbol itself.
     pub fn symbol(symbol: SymbolId) -> Poly {
-        Poly { constant: 0, rest: BTreeMap::from([(vec![(symbol, 1)], 1)]) }
+        Poly { constant: 0, rest: Some(Arc::new(Terms::from([(vec![(symbol, 1)], 1)]))) }
     }
     /// Zero.
     pub fn zero() -> Poly {
@@ -106,22 +113,25 @@ impl Poly {
     pub fn one() -> Poly {
         Poly::constant(1)
     }
+    fn rest(&self) -> &Terms {
+        self.rest.as_deref().unwrap_or(&NONE)
+    }
     /// The value, if no symbol occurs.
     pub fn as_constant(&self) -> Option<i128> {
-        self.rest.is_empty().then_some(self.constant)
+        self.rest.is_none().then_some(self.constant)
     }
     /// The terms: coefficients by monomial, constant first.
     pub fn terms(&self) -> impl Iterator<Item = (&Monomial, i128)> {
         let constant = (self.constant != 0).then_some((&ONE, self.constant));
-        constant.into_iter().chain(self.rest.iter().map(|(m, &c)| (m, c)))
+        constant.into_iter().chain(self.rest().iter().map(|(m, &c)| (m, c)))
     }
     /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
-        self.constant == 0 && self.rest.is_empty()
+        self.constant == 0 && self.rest.is_none()
     }
     /// The value where `value_of` gives each symbol's, saturating.
     pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
-        self.rest.iter().fold(self.constant, |sum, (monomial, &c)| {
+        self.rest().iter().fold(self.constant, |sum, (monomial, &c)| {
             let product = monomial
                 .iter()
                 .fold(c, |p, &(s, e)| p.saturating_mul((value_of(s) as i128).saturating_pow(e)));
@@ -130,7 +140,7 @@ impl Poly {
     }
     /// The exponent of `symbol` in the term where it is largest (0 if it does not occur).
     pub fn degree(&self, symbol: SymbolId) -> u32 {
-        self.rest
+        self.rest()
             .keys()
             .flat_map(|m| m.iter())
             .filter(|(s, _)| *s == symbol)
@@ -140,7 +150,7 @@ impl Poly {
     }
     /// The symbols that occur, in order.
     pub fn symbols(&self) -> Vec<SymbolId> {
-        let mut all: Vec<_> = self.rest.keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
+        let mut all: Vec<_> = self.rest().keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
         all.sort();
         all.dedup();
         all
@@ -148,7 +158,7 @@ impl Poly {
     /// Replaces every symbol for which `value_of` is `Some` by that value.
     pub fn substitute(&self, mut value_of: impl FnMut(SymbolId) -> Option<i64>) -> Poly {
         let mut out = Poly::constant(self.constant);
-        for (monomial, &c) in &self.rest {
+        for (monomial, &c) in self.rest() {
             let (mut coef, mut rest) = (c, Monomial::new());
             for &(s, e) in monomial {
                 match value_of(s) {
@@ -163,17 +173,17 @@ impl Poly {
     /// Whether every coefficient of `self` is at most that of `other` (then `self ≤ other` at all sizes ≥ 0).
     pub fn dominated_by(&self, other: &Poly) -> bool {
         self.constant <= other.constant
-            && self.rest.iter().all(|(m, &c)| c <= other.rest.get(m).copied().unwrap_or(0))
-            && other.rest.iter().all(|(m, &c)| c >= 0 || self.rest.contains_key(m))
+            && self.rest().iter().all(|(m, &c)| c <= other.rest().get(m).copied().unwrap_or(0))
+            && other.rest().iter().all(|(m, &c)| c >= 0 || self.rest().contains_key(m))
     }
     /// Coefficient-wise maximum: at least both at all sizes ≥ 0.
     pub fn upper(&self, other: &Poly) -> Poly {
         let mut out = self.clone();
         out.constant = out.constant.max(other.constant);
-        for (m, &c) in &other.rest {
-            let mine = out.rest.get(m).copied().unwrap_or(0);
+        for (m, &c) in other.rest() {
+            let mine = out.rest().get(m).copied().unwrap_or(0);
             if c > mine {
-                out.rest.insert(m.clone(), c);
+                out.add_term(m.clone(), c.saturating_sub(mine));
             }
         }
         out
@@ -186,10 +196,12 @@ impl Poly {
         if coef == 0 {
             return;
         }
-        let entry = self.rest.entry(monomial).or_insert(0);
+        let terms = Arc::make_mut(self.rest.get_or_insert_default());
+        let entry = terms.entry(monomial).or_insert(0);
         *entry = entry.saturating_add(coef);
         if *entry == 0 {
-            self.rest.retain(|_, c| *c != 0);
+            terms.retain(|_, c| *c != 0);
+            self.rest = self.rest.take().filter(|t| !t.is_empty());
         }
     }
     /// Written with the symbols' names: `4*b + 8`.
@@ -226,7 +238,7 @@ impl std::ops::Add for &Poly {
     fn add(self, other: &Poly) -> Poly {
         let mut out = self.clone();
         out.constant = out.constant.saturating_add(other.constant);
-        for (m, &c) in &other.rest {
+        for (m, &c) in other.rest() {
             out.add_term(m.clone(), c);
         }
         out
@@ -238,7 +250,7 @@ impl std::ops::Sub for &Poly {
     fn sub(self, other: &Poly) -> Poly {
         let mut out = self.clone();
         out.constant = out.constant.saturating_sub(other.constant);
-        for (m, &c) in &other.rest {
+        for (m, &c) in other.rest() {
             out.add_term(m.clone(), c.saturating_neg());
         }
         out

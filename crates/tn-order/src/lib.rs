@@ -30,6 +30,7 @@ mod plan;
 mod portfolio;
 mod reconfigure;
 mod refine;
+mod repeats;
 mod rng;
 mod simplify;
 mod slice;
@@ -45,6 +46,7 @@ pub use naive::naive;
 pub use network::{Network, NetworkError};
 pub use options::{After, Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
 pub use plan::plan;
+pub use repeats::{Repeats, Shared, aligned, log2_unshared, shared};
 pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
 
 /// A hash of the sources of this crate: equal searches give equal plans only where this agrees.

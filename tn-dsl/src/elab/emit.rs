@@ -177,6 +177,17 @@ impl Elab<'_> {
         let simple = |t: &Te| matches!(t, Te::Use { .. } | Te::Number(_));
         let mut own: Vec<HashMap<IndexId, u32>> = vec![];
         for f in &factors {
+            // most factors have a few legs
+            if let Te::Use { indices, .. } = f
+                && indices.len() <= 8
+            {
+                for (k, &i) in indices.iter().enumerate() {
+                    *mentions.entry(i).or_default() += u32::from(!indices[..k].contains(&i));
+                    *occurrences.entry(i).or_default() += 1;
+                }
+                own.push(HashMap::new());
+                continue;
+            }
             let mut mine = HashMap::new();
             f.occurrences(&mut mine);
             // counting: the order does not matter

@@ -24,7 +24,7 @@ pub enum LegRef {
 pub struct Legs {
     /// Flat legs with their places in the text.
     pub refs: Vec<(LegRef, Span)>,
-    /// Outside axes.
+    /// Outside axes, where folds may stand.
     pub axes: Vec<FoldAxis>,
     /// The labels of folds among them.
     pub labels: Vec<Ident>,
@@ -89,7 +89,8 @@ impl Elab<'_> {
                     return Err(self.report(d.with_help("write a family and its range: `s[0..4]`, `s[..]`")));
                 }
             }
-            if !inside {
+            // only declarations have outside axes
+            if folds && !inside {
                 for k in before..out.refs.len() {
                     let label = match out.refs[k].0 {
                         LegRef::Index(i) => self.program.indices[i].name.clone(),

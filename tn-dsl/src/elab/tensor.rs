@@ -244,17 +244,16 @@ impl Elab<'_> {
         let mut indices = vec![];
         let mut selected: Vec<(usize, i64)> = vec![];
         for (k, (&leg, &(r, at))) in legs.iter().zip(refs).enumerate() {
-            let size = self.program.indices[leg].size.clone();
             match r {
                 LegRef::Index(i) => {
-                    let mine = self.program.indices[i].size.clone();
+                    let (mine, size) = (&self.program.indices[i].size, &self.program.indices[leg].size);
                     let agree = mine.value == size.value && mine.dynamic == size.dynamic;
                     if !agree {
                         let own = &self.program.indices[i].name;
                         let message = format!(
                             "index `{own}` has size {}, but leg {k} of `{name}` has size {}",
-                            self.size_text(&mine),
-                            self.size_text(&size)
+                            self.size_text(mine),
+                            self.size_text(size)
                         );
                         let def = self.program.nodes[node].span;
                         let d = Diagnostic::error(Code::SizeMismatch, at, message)
@@ -264,6 +263,7 @@ impl Elab<'_> {
                     indices.push(i);
                 }
                 LegRef::Entry(v) => {
+                    let size = &self.program.indices[leg].size;
                     if size.dynamic.is_some() {
                         return Err(self.error(
                             Code::BadSubscript,
@@ -274,10 +274,11 @@ impl Elab<'_> {
                     if v < 0 || v as u64 >= size.value {
                         let message = format!("entry {v} of a leg of size {}", size.value);
                         let d = Diagnostic::error(Code::BadSubscript, at, message);
-                        return Err(self.report(d.with_help(match size.value {
+                        let help = match size.value {
                             1 => "its only entry is 0".into(),
                             n => format!("its entries are 0 to {}", n - 1),
-                        })));
+                        };
+                        return Err(self.report(d.with_help(help)));
                     }
                     selected.push((k, v));
                 }
