@@ -219,6 +219,9 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     }
     searcher.finish();
     let (outcomes, built) = found?;
+    if let Some(built) = &built {
+        stages::means_what_the_program_means(&prepared, built)?;
+    }
     let region_plans = region_plans(&prepared, &networks, &outcomes);
     let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
     let facts = SearchFacts {

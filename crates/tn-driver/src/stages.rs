@@ -294,7 +294,7 @@ pub(crate) fn entries(options: &Options) -> Vec<EntryKind> {
     out
 }
 
-/// The dag of these trees with its derivatives, checked against the program. With `remake`, what slice loops do not change is made in every
+/// The dag of these trees with its derivatives. With `remake`, what slice loops do not change is made in every
 /// round.
 pub(crate) fn dag(
     prepared: &Prepared,
@@ -353,11 +353,19 @@ pub(crate) fn schedule(
     Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))
 }
 
-/// The dag against the program, and the plan against the dag.
+/// The plan against the dag.
 pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
     let plan = VerifiedPlan::new(plan, &dag)
         .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
     Ok(Built { dag, plan })
+}
+
+/// The dag against the program as it was elaborated. Candidates of a search need not pass; what is used has to.
+pub(crate) fn means_what_the_program_means(prepared: &Prepared, built: &Built) -> Result<(), Error> {
+    let asked = tn_ir::field::Options::default();
+    tn_ir::field::check(&prepared.source_program, &prepared.program, &built.dag, &asked)
+        .map(drop)
+        .map_err(|e| Error::internal("the plan does not compute what the program means", e))
 }
 
 /// What can be checked of a plan without its dag: a plan from a file.
