@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use tn_ir::Complex64;
+use tn_ir::build::ProgramBuilder;
 use tn_ir::dag::{ArrayId, ArrayRole, Coef, Dag, DagId, Op};
+use tn_ir::dag_build::Labelled;
 use tn_ir::dtype::DType;
 use tn_ir::eval::{self, Dense};
 use tn_ir::field::{self, Options, Report};
@@ -11,8 +13,9 @@ use tn_ir::ids::Id;
 use tn_ir::lower::lower;
 use tn_ir::naive;
 use tn_ir::normalise::normalise;
-use tn_ir::program::Program;
+use tn_ir::program::{ConstValue, Program, Structure};
 use tn_ir::regions::regions;
+use tn_ir::scalar::{ScalarBuilder, ScalarOp};
 use tn_ir::size::SymbolId;
 
 /// A random program, its normal form and its dag with derivatives.
@@ -246,4 +249,165 @@ fn wrong_dags_do_not_pass() {
         }
     }
     assert!(tried > 200 && missed.len() * 100 <= tried, "{} of {tried} missed: {missed:?}", missed.len());
+}
+
+/// A program with its dag along trees from left to right.
+fn plain(program: Program) -> (Program, Normal, Dag) {
+    let normal = normalise(&program).unwrap();
+    let regions = regions(&normal);
+    let mut rng = Rng(3);
+    let trees: Vec<_> = regions.iter().map(|r| fuzz::tree(&mut rng, r, 0)).collect();
+    let dag = lower(&normal, &regions, &trees).unwrap();
+    (program, normal, dag)
+}
+
+type Normal = Program;
+
+#[test]
+fn a_size_may_stand_as_a_number() {
+    let mut b = ProgramBuilder::new("sizes", DType::F64);
+    let (i, j) = (b.index("i", 1000), b.index("j", 5));
+    let x = b.input("x", &[i]);
+    let y = b.input("y", &[j]);
+    let one = Complex64::new(1.0, 0.0);
+    let operand =
+        |node, indices: &[_]| tn_ir::program::Operand { node, indices: indices.to_vec(), conj: false };
+    let terms = vec![(one, operand(x, &[i])), (one, operand(y, &[j]))];
+    let sum = b.node(tn_ir::program::Node::Add { terms }, &[i, j]);
+    let z = b.contract(&[j], &[(sum, &[i, j])]);
+    b.output("z", z, false);
+    let (program, normal, dag) = plain(b.finish());
+    check(&program, &normal, &dag).unwrap();
+    // Σ_i (x_i + y_j) = Σ_i x_i + 1000 y_j
+    for (n, right) in [(1000.0, true), (999.0, false)] {
+        let mut wise = Dag::default();
+        wise.dtype = dag.dtype;
+        wise.symbols = dag.symbols.clone();
+        wise.arrays = dag.arrays.clone();
+        wise.roots = dag.roots.clone();
+        let (x, y) = (wise.leaf(ArrayId(0)), wise.leaf(ArrayId(1)));
+        let total = wise.einsum1(x, &[0], &[], false, |_| tn_ir::size::Dim::Const(1));
+        let dims = wise.dims(y).to_vec();
+        let wide = wise.broadcast(total, &[], &dims);
+        wise.roots[0].node = wise.sum(&[(one, wide), (Complex64::new(n, 0.0), y)]);
+        assert_eq!(check(&program, &normal, &wise).is_ok(), right, "{n}");
+    }
+}
+
+#[test]
+fn what_functions_mean_may_be_used() {
+    let mut b = ProgramBuilder::new("exponents", DType::F64);
+    let i = b.index("i", 7);
+    let (x, y) = (b.input("x", &[i]), b.input("y", &[i]));
+    let mut s = ScalarBuilder::new();
+    let r = s.push(ScalarOp::Arg(0));
+    let r = s.push(ScalarOp::Exp(r));
+    let exp = s.finish(1, r);
+    let map =
+        b.program.maps.push(tn_ir::program::MapDef { name: "exp".into(), params: vec![], body: exp.clone() });
+    let of = |arg| tn_ir::program::Node::Map { map, arg, params: vec![] };
+    let (p, q) = (b.node(of(x), &[i]), b.node(of(y), &[i]));
+    let z = b.contract(&[i], &[(p, &[i]), (q, &[i])]);
+    b.output("z", z, false);
+    let (program, normal, dag) = plain(b.finish());
+    check(&program, &normal, &dag).unwrap();
+    for (c, right) in [(1.0, true), (0.999, false)] {
+        let mut wise = Dag::default();
+        wise.arrays = dag.arrays.clone();
+        wise.roots = dag.roots.clone();
+        wise.dtype = dag.dtype;
+        let (x, y) = (wise.leaf(ArrayId(0)), wise.leaf(ArrayId(1)));
+        let sum = wise.sum(&[(Complex64::new(1.0, 0.0), x), (Complex64::new(c, 0.0), y)]);
+        wise.roots[0].node = wise.map(exp.clone(), vec![sum]);
+        assert_eq!(check(&program, &normal, &wise).is_ok(), right, "{c}");
+    }
+}
+
+#[test]
+fn isometries_cancel_where_it_is_said_that_they_are_used() {
+    let mut b = ProgramBuilder::new("isometry", DType::C128);
+    let (d, chi, up) = (b.index("d", 3), b.index("chi", 12), b.index("up", 20));
+    let low = b.index("low", 20);
+    let w = b.param("w", &[d, chi, up]);
+    // from `up` to `d` and `chi`
+    let leaf = tn_ir::program::LeafId(0);
+    b.program.leaves[leaf].structure = Some(Structure { from: vec![2], to: vec![0, 1], unitary: false });
+    let v = b.input("v", &[up]);
+    let z = b.node(
+        tn_ir::program::Node::Contract {
+            scale: Complex64::new(1.0, 0.0),
+            operands: vec![
+                tn_ir::program::Operand { node: w, indices: vec![d, chi, low], conj: true },
+                tn_ir::program::Operand { node: w, indices: vec![d, chi, up], conj: false },
+                tn_ir::program::Operand { node: v, indices: vec![up], conj: false },
+            ],
+        },
+        &[low],
+    );
+    b.output("z", z, false);
+    let (program, normal, dag) = plain(b.finish());
+    let wise = |node: &dyn Fn(&mut Dag) -> DagId| {
+        let mut wise = Dag::default();
+        wise.arrays = dag.arrays.clone();
+        wise.roots = dag.roots.clone();
+        wise.dtype = dag.dtype;
+        wise.roots[0].node = node(&mut wise);
+        wise
+    };
+    let cancelled = wise(&|d| d.leaf(ArrayId(1)));
+    let used = Options { structured: true, ..Options::default() };
+    field::check(&program, &normal, &dag, &used).unwrap();
+    field::check(&program, &normal, &cancelled, &used).unwrap();
+    assert!(check(&program, &normal, &cancelled).is_err(), "nothing said that the isometry was used");
+    let doubled = wise(&|d| {
+        let v = d.leaf(ArrayId(1));
+        d.scale(Complex64::new(2.0, 0.0), v)
+    });
+    assert!(field::check(&program, &normal, &doubled, &used).is_err());
+}
+
+#[test]
+fn windows_and_tables_are_seen() {
+    let mut b = ProgramBuilder::new("windows", DType::F64);
+    let (p, u, x, c) = (b.index("p", 100), b.index("u", 5), b.index("x", 201), b.index("c", 4));
+    let image = b.input("image", &[x, c]);
+    let kernel = b.param("kernel", &[u]);
+    let value = ConstValue::Window { stride: 2, pad: 1, dilation: 1 };
+    let window = b.constant("window", value, &[p, u, x]);
+    let table = ConstValue::Dense((0..4).map(|k| Complex64::new(k as f64 + 0.5, 0.0)).collect());
+    let table = b.constant("table", table, &[c]);
+    let z = b.contract(&[p], &[(window, &[p, u, x]), (image, &[x, c]), (kernel, &[u]), (table, &[c])]);
+    b.output("z", z, false);
+    let (program, normal, dag) = plain(b.finish());
+    let report = check(&program, &normal, &dag).unwrap();
+    assert!(report.unchecked.is_empty());
+    // the kernel in place of itself reversed, say
+    let mut other = dag.clone();
+    let array = dag.arrays.ids().find(|&a| dag.arrays[a].name == "kernel").unwrap();
+    let k = other.leaf(array);
+    let user = dag
+        .ids()
+        .find_map(|id| match dag.op(id) {
+            Op::Einsum2 { a, b, a_labels, b_labels, out_labels, .. } if *a == k || *b == k => Some((
+                id,
+                Labelled::new(*a, a_labels.clone()),
+                Labelled::new(*b, b_labels.clone()),
+                out_labels.clone(),
+            )),
+            _ => None,
+        })
+        .unwrap();
+    let (id, mut a, mut b, out) = user;
+    let parts: Vec<DagId> = (0..5).rev().map(|at| other.slice(k, 0, at, 1)).collect();
+    let reversed = other.concat(0, parts);
+    (if a.node == k { &mut a } else { &mut b }).node = reversed;
+    let changed = other.einsum2(a, b, &out);
+    let mut at: Vec<DagId> = vec![];
+    for old in dag.ids() {
+        let op = renamed(dag.op(old), &at);
+        let new = if old == id { changed } else { other.add(op, dag.dims(old).to_vec()) };
+        at.push(new);
+    }
+    other.roots[0].node = at[dag.roots[0].node.index()];
+    assert_eq!(check(&program, &normal, &other).unwrap_err().root, "z");
 }

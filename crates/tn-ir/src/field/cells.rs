@@ -17,7 +17,7 @@ const SHORT: u64 = 8;
 /// With more cells than this, an axis is sampled.
 const MAX_CELLS: usize = 48;
 /// The most positions that windows add to an axis.
-const MAX_WINDOW: usize = 64;
+const MAX_WINDOW: usize = 6;
 
 /// The cells of every class: a coarse and a fine choice.
 pub struct Cells {

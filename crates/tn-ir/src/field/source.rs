@@ -236,15 +236,21 @@ impl<N: Number> Run<'_, N> {
             let c = N::coef(*c);
             scale = scale.mul(if *conj { c.conj() } else { c });
         }
+        // an axis of one cell is no axis of the entries
+        let long = |labels: &[u32]| -> Vec<u32> {
+            labels.iter().copied().filter(|&l| cells.count(p.class[l as usize]) != 1).collect()
+        };
         let mut tensors: Vec<(Vec<u32>, Vec<N>)> = Vec::with_capacity(p.factors.len() + steps.len());
         for f in &p.factors {
-            let labels = distinct(&f.labels);
-            let value = self.reduced(p, f, &labels);
+            let all = long(&f.labels);
+            let labels = distinct(&all);
+            let value = self.reduced(p, f, &all, &labels);
             tensors.push((labels, value));
         }
         for s in steps {
-            let value = self.step(p, &tensors, s);
-            tensors.push((s.out.clone(), value));
+            let out = long(&s.out);
+            let value = self.step(p, &tensors, s, &out);
+            tensors.push((out, value));
         }
         let mut value = tensors.pop().map(|t| t.1).unwrap_or_else(|| vec![N::one()]);
         // steps leave out labels of one cell: what such a one sums is its length
@@ -260,9 +266,9 @@ impl<N: Number> Run<'_, N> {
     }
 
     /// A factor with its diagonals taken and conjugated.
-    fn reduced(&mut self, p: &Product, f: &Factor, labels: &[u32]) -> Vec<N> {
+    fn reduced(&mut self, p: &Product, f: &Factor, all: &[u32], labels: &[u32]) -> Vec<N> {
         let value = &self.values[&f.node];
-        if labels.len() == f.labels.len() {
+        if labels.len() == all.len() {
             return match f.conj {
                 true => value.iter().map(|x| x.conj()).collect(),
                 false => value.clone(),
@@ -270,9 +276,9 @@ impl<N: Number> Run<'_, N> {
         }
         let at = |l: &u32| labels.iter().position(|m| m == l).unwrap_or(0) as u32;
         let (from, to): (Vec<u32>, Vec<u32>) =
-            (f.labels.iter().map(at).collect(), (0..labels.len() as u32).collect());
+            (all.iter().map(at).collect(), (0..labels.len() as u32).collect());
         let classes = |s: &[u32]| s.iter().map(|&l| p.class[l as usize]).collect::<Vec<u32>>();
-        let (from_classes, to_classes) = (classes(&f.labels), classes(labels));
+        let (from_classes, to_classes) = (classes(all), classes(labels));
         let mut out = self.zeros(&to_classes);
         self.scratch.own.clear();
         stride(&mut self.scratch, &from, &from_classes, self.cells, |l, run| l.a += run);
@@ -285,7 +291,7 @@ impl<N: Number> Run<'_, N> {
     }
 
     /// Factors one after the other; the last product sums.
-    fn step(&mut self, p: &Product, tensors: &[(Vec<u32>, Vec<N>)], s: &Step) -> Vec<N> {
+    fn step(&mut self, p: &Product, tensors: &[(Vec<u32>, Vec<N>)], s: &Step, wanted: &[u32]) -> Vec<N> {
         let one = (vec![], vec![N::one()]);
         let mut acc: Option<(Vec<u32>, Vec<N>)> = None;
         for (k, &t) in s.factors.iter().enumerate() {
@@ -297,7 +303,7 @@ impl<N: Number> Run<'_, N> {
             }
             let left = acc.as_ref().unwrap_or(&one);
             let out: Vec<u32> = match last {
-                true => s.out.clone(),
+                true => wanted.to_vec(),
                 false => distinct(&left.0.iter().chain(&next.0).copied().collect::<Vec<_>>()),
             };
             let value = self.times(p, left, next, &out);
@@ -314,7 +320,7 @@ impl<N: Number> Run<'_, N> {
         // labels of this product, the result's first
         let mut names: Vec<u32> = out.to_vec();
         for &l in a.0.iter().chain(&b.0) {
-            if !names.contains(&l) && cells.count(p.class[l as usize]) != 1 {
+            if !names.contains(&l) {
                 names.push(l);
             }
         }
