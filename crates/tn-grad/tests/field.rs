@@ -411,3 +411,25 @@ fn windows_and_tables_are_seen() {
     other.roots[0].node = at[dag.roots[0].node.index()];
     assert_eq!(check(&program, &normal, &other).unwrap_err().root, "z");
 }
+
+#[test]
+fn leading_entries_of_a_large_tensor_are_sampled() {
+    let mut b = ProgramBuilder::new("generator", DType::F64);
+    let s: Vec<_> = (0..20).map(|k| b.index(&format!("s{k}"), 2)).collect();
+    let (o, i, y, x) = (b.index("o", 256), b.index("i", 384), b.index("y", 3), b.index("x", 3));
+    let (left, right) = (b.param("left", &s[..10]), b.param("right", &s[10..]));
+    let all = b.contract(&s, &[(left, &s[..10]), (right, &s[10..])]);
+    let kernel = b.node(tn_ir::program::Node::Unpad { arg: all }, &[o, i, y, x]);
+    b.output("kernel", kernel, false);
+    let (program, normal, mut dag) = plain(b.finish());
+    tn_grad::vjp(&mut dag, &[ArrayId(0), ArrayId(1)]);
+    tn_grad::jvp(&mut dag, &[ArrayId(0), ArrayId(1)]);
+    let report = check(&program, &normal, &dag).unwrap();
+    assert!(report.unchecked.is_empty() && report.work < 1 << 17, "{report:?}");
+    let slices = dag.ids().filter(|&id| matches!(dag.op(id), Op::Slice { .. }));
+    for place in slices {
+        let Op::Slice { a, axis, start } = dag.op(place).clone() else { continue };
+        let mutant = with(&dag, place, Op::Slice { a, axis, start: start + 1 });
+        assert!(check(&program, &normal, &mutant).is_err());
+    }
+}

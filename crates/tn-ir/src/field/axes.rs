@@ -30,6 +30,15 @@ pub struct Window {
     pub by: [i64; 3],
 }
 
+/// Runs of axes with the same entries in row-major order, or the leading ones of `from`.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// The classes of the axes that are read.
+    pub from: Vec<u32>,
+    /// The classes of the axes that are made.
+    pub to: Vec<u32>,
+}
+
 /// Classes that are linked.
 #[derive(Clone, Debug, Default)]
 pub struct Family {
@@ -39,6 +48,8 @@ pub struct Family {
     pub unit: bool,
     /// Every entry is kept.
     pub full: bool,
+    /// The positions that are sampled for a change of shape, and no others: what one axis keeps is what another one needs.
+    pub exact: bool,
 }
 
 /// The classes of all axes.
@@ -62,6 +73,10 @@ pub struct Axes {
     pub apart: BTreeMap<u32, BTreeSet<u64>>,
     /// Windows.
     pub windows: Vec<Window>,
+    /// Leading entries that the program takes.
+    pub unpads: Vec<Fold>,
+    /// How the dag reshapes axes of those.
+    pub folds: Vec<Fold>,
 }
 
 impl Axes {
@@ -114,6 +129,8 @@ struct Builder<'a> {
     pins: Vec<(u32, u64)>,
     apart: Vec<(u32, u64)>,
     windows: Vec<Window>,
+    unpads: Vec<Fold>,
+    folds: Vec<Fold>,
     fault: Option<String>,
 }
 
@@ -147,7 +164,7 @@ impl Builder<'_> {
         let len = self.size[part as usize];
         self.links.push(Link { whole, part, offset, len });
     }
-    /// Runs of axes with equally many entries: an axis for an axis is the same, other runs need every entry.
+    /// Runs of axes with equally many entries: an axis for an axis is the same.
     fn reshape(&mut self, from: &[u32], to: &[u32]) {
         let keep = |b: &Self, s: &[u32]| s.iter().copied().filter(|&x| b.size[x as usize] != 1).collect();
         let (from, to): (Vec<u32>, Vec<u32>) = (keep(self, from), keep(self, to));
@@ -170,8 +187,7 @@ impl Builder<'_> {
             if i - first_i == 1 && j - first_j == 1 {
                 self.join(from[first_i], to[first_j]);
             } else {
-                self.full.extend(&from[first_i..i]);
-                self.full.extend(&to[first_j..j]);
+                self.folds.push(Fold { from: from[first_i..i].to_vec(), to: to[first_j..j].to_vec() });
             }
         }
         self.full.extend(&from[i..]);
@@ -231,8 +247,7 @@ fn program(b: &mut Builder, p: &Program) {
                 b.join_all(&legs, &from);
             }
             Node::Unpad { arg } => {
-                b.full.extend(&legs);
-                b.full.extend(of(arg));
+                b.unpads.push(Fold { from: of(arg), to: legs });
             }
             Node::Stack { parts } => {
                 let Some((&lead, rest)) = legs.split_first() else { continue };
@@ -370,6 +385,8 @@ pub fn axes(
         pins: vec![],
         apart: vec![],
         windows: vec![],
+        unpads: vec![],
+        folds: vec![],
         fault: None,
     };
     for i in source.indices.ids() {
@@ -490,6 +507,30 @@ fn numbered(mut b: Builder, node_base: Vec<u32>, array_base: Vec<u32>, var_base:
     for s in b.unit {
         families[family[of(s) as usize] as usize].unit = true;
     }
+    let mut unfolded = vec![false; size.len()];
+    let classes = |f: Fold| {
+        let of_all = |s: Vec<u32>| s.into_iter().map(of).collect();
+        Fold { from: of_all(f.from), to: of_all(f.to) }
+    };
+    let unpads: Vec<Fold> = b.unpads.into_iter().map(classes).collect();
+    for &c in unpads.iter().flat_map(|u| u.from.iter().chain(&u.to)) {
+        unfolded[c as usize] = true;
+        let own = &mut families[family[c as usize] as usize];
+        (own.unit, own.exact) = (true, true);
+    }
+    let mut folds = vec![];
+    for f in b.folds.into_iter().map(classes) {
+        // a reshape that the program does not have must keep every entry
+        let known = |side: &[u32]| side.len() == 1 || side.iter().all(|&c| unfolded[c as usize]);
+        let sampled = known(&f.from) && known(&f.to);
+        for &c in f.from.iter().chain(&f.to) {
+            let own = &mut families[family[c as usize] as usize];
+            (own.unit, own.full, own.exact) = (true, own.full || !sampled, true);
+        }
+        if sampled {
+            folds.push(f);
+        }
+    }
     for s in b.full {
         let f = &mut families[family[of(s) as usize] as usize];
         (f.unit, f.full) = (true, true);
@@ -522,5 +563,7 @@ fn numbered(mut b: Builder, node_base: Vec<u32>, array_base: Vec<u32>, var_base:
         pins,
         apart,
         windows,
+        unpads,
+        folds,
     }
 }

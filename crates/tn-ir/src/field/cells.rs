@@ -16,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const SHORT: u64 = 8;
 /// With more cells than this, an axis is sampled.
 const MAX_CELLS: usize = 48;
-/// The most positions that windows add to an axis.
-const MAX_WINDOW: usize = 6;
 
 /// The cells of every class: a coarse and a fine choice.
 pub struct Cells {
@@ -90,7 +88,7 @@ pub fn draw(
         family: axes.family.clone(),
         left_out: false,
     };
-    let windows = samples_of_windows(axes, rng, whole);
+    let samples = if whole { Marks::new() } else { super::samples::samples(axes, rng) };
     let none = vec![];
     for (f, family) in axes.families.iter().enumerate() {
         let links = axes.links.get(&(f as u32)).unwrap_or(&none);
@@ -135,13 +133,14 @@ pub fn draw(
         let mut kept: Marks =
             family.classes.iter().filter_map(|c| axes.pins.get(c).map(|p| (*c, p.clone()))).collect();
         for c in &family.classes {
-            if let Some(more) = windows.get(c) {
+            if let Some(more) = samples.get(c) {
                 kept.entry(*c).or_default().extend(more);
             }
         }
         let short = family.classes.iter().all(|&c| axes.size[c as usize] <= SHORT);
-        let choice = Choice { full: family.full || whole, short };
-        if choice.full || short {
+        let choice =
+            Choice { full: family.full || whole, short: short && !family.exact, exact: family.exact };
+        if choice.full || choice.short {
             let entries = family.classes.iter().fold(0u64, |n, &c| n.saturating_add(axes.size[c as usize]));
             if entries > most || out.all.len() as u64 > most.saturating_mul(4) {
                 return None;
@@ -152,12 +151,14 @@ pub fn draw(
     Some(out)
 }
 
-type Marks = BTreeMap<u32, BTreeSet<u64>>;
+/// Positions by class.
+pub type Marks = BTreeMap<u32, BTreeSet<u64>>;
 
 #[derive(Clone, Copy)]
 struct Choice {
     full: bool,
     short: bool,
+    exact: bool,
 }
 
 impl Cells {
@@ -238,7 +239,7 @@ impl Cells {
         let mut more = kept.clone();
         if choice.short {
             all(&mut more);
-        } else if !choice.full {
+        } else if !choice.full && !choice.exact {
             let wanted = more.get(&largest).map_or(0, |k| k.len()).max(1) as u64 + 1;
             while n > 0 && (more.entry(largest).or_default().len() as u64) < wanted.min(n) {
                 more.entry(largest).or_default().insert(rng.bits() % n);
@@ -290,33 +291,4 @@ fn close(marks: &mut Marks, links: &[Link], cuts: bool) {
             return;
         }
     }
-}
-
-/// Positions along the three axes of each window where it is one.
-fn samples_of_windows(axes: &Axes, rng: &mut Rng, whole: bool) -> Marks {
-    let mut out = Marks::new();
-    if whole {
-        return out;
-    }
-    for w in axes.windows.iter().rev() {
-        let [p, u, x] = w.classes;
-        let [stride, pad, dilation] = w.by;
-        for c in [p, u] {
-            let n = axes.size[c as usize];
-            let own = out.entry(c).or_default();
-            while own.len() < 2.min(n as usize) {
-                own.insert(rng.bits() % n.max(1));
-            }
-        }
-        let n = axes.size[x as usize] as i128;
-        let sums = out[&p].iter().flat_map(|&a| out[&u].iter().map(move |&b| (a, b)));
-        let found: Vec<u64> = sums
-            .map(|(a, b)| a as i128 * stride as i128 + b as i128 * dilation as i128 - pad as i128)
-            .filter(|at| (0..n).contains(at))
-            .map(|at| at as u64)
-            .collect();
-        let own = out.entry(x).or_default();
-        own.extend(found.into_iter().take(MAX_WINDOW));
-    }
-    out
 }

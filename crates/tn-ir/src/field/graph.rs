@@ -5,7 +5,7 @@ use super::cells::Cells;
 use super::contract::{Scratch, accumulate, stride};
 use super::number::Plain;
 use super::scalars;
-use super::source::{at_cell, entries};
+use super::source::{at_cell, entries, refold};
 use crate::dag::{Dag, DagId, NestId, Op, VarId};
 use crate::fuzz::Rng;
 use crate::ids::Id;
@@ -102,6 +102,11 @@ impl<'a> Graph<'a> {
                 }
             }
         }
+    }
+
+    /// The classes that are longer than one.
+    fn long(&self, classes: &[u32]) -> Vec<u32> {
+        classes.iter().copied().filter(|&c| self.axes.size[c as usize] != 1).collect()
     }
 
     /// The classes of all loops of a node.
@@ -327,11 +332,13 @@ impl<N: Plain> Run<'_, N> {
                 }
             }
             Op::Reshape { a } => {
-                // where rows of an axis are left out, what is made of them is nothing
-                let from = args.of(*a);
-                match from.len() == out.len() {
-                    true => out.copy_from_slice(from),
-                    false => out.fill(N::zero()),
+                out.fill(N::zero());
+                // an axis that stays itself may have cells of any length, one that is cut into others has single entries
+                let (long_from, long_to) = (self.graph.long(axes.node(*a)), self.graph.long(own));
+                match long_from == long_to {
+                    true if args.of(*a).len() == out.len() => out.copy_from_slice(args.of(*a)),
+                    true => {}
+                    false => refold(axes, cells, (args.of(*a), axes.node(*a)), (out, own)),
                 }
             }
             Op::Slice { a, axis, start } => {

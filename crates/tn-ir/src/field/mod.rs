@@ -27,6 +27,7 @@ pub mod gf;
 pub mod graph;
 pub mod isometry;
 pub mod number;
+pub mod samples;
 pub mod scalars;
 pub mod source;
 

@@ -413,7 +413,8 @@ impl<N: Number> Run<'_, N> {
             }
             Node::Unpad { arg } => {
                 let mut out = self.zeros(&classes);
-                out.iter_mut().zip(&self.values[arg]).for_each(|(o, x)| *o = *x);
+                let from = (self.values[arg].as_slice(), self.source.classes(*arg));
+                refold(self.source.axes, cells, (from.0, &from.1), (&mut out, &classes));
                 out
             }
             Node::Stack { parts } => {
@@ -421,6 +422,30 @@ impl<N: Number> Run<'_, N> {
                 let rows = cells.of(lead).iter().filter_map(|&(start, _)| parts.get(start as usize));
                 rows.flat_map(|n| self.values[n].iter().copied()).collect()
             }
+        }
+    }
+}
+
+/// Entries at the same row-major position; where one is left out, zero.
+pub fn refold<N: Copy>(axes: &Axes, cells: &Cells, from: (&[N], &[u32]), to: (&mut [N], &[u32])) {
+    for (k, o) in to.0.iter_mut().enumerate() {
+        let (mut rest, mut run, mut flat) = (k, 1u128, 0u128);
+        for &c in to.1.iter().rev() {
+            let own = cells.of(c);
+            flat = flat.saturating_add(run.saturating_mul(own[rest % own.len()].0 as u128));
+            rest /= own.len();
+            run = run.saturating_mul(axes.size[c as usize] as u128);
+        }
+        let (mut at, mut step) = (Some(0), 1);
+        for &c in from.1.iter().rev() {
+            let n = axes.size[c as usize].max(1) as u128;
+            let cell = at_cell(cells, c, (flat % n) as u64);
+            at = at.zip(cell).map(|(a, k)| a + k * step);
+            step *= cells.count(c);
+            flat /= n;
+        }
+        if let Some(x) = at.and_then(|at| from.0.get(at)) {
+            *o = *x;
         }
     }
 }
