@@ -22,10 +22,10 @@ use tn_ir::size::SymbolId;
 fn case(seed: u64, derive: bool) -> (Program, Program, Dag) {
     let mut rng = Rng(seed);
     let shape = Shape {
-        dtype: if seed % 2 == 0 { DType::F64 } else { DType::C128 },
-        nonlinear: seed % 3 != 0,
-        dynamic: seed % 5 == 0,
-        logs: seed % 7 == 0,
+        dtype: if seed.is_multiple_of(2) { DType::F64 } else { DType::C128 },
+        nonlinear: !seed.is_multiple_of(3),
+        dynamic: seed.is_multiple_of(5),
+        logs: seed.is_multiple_of(7),
         steps: 2 + rng.below(8),
     };
     let program = fuzz::program(&mut rng, shape);
@@ -51,8 +51,8 @@ fn check(program: &Program, normal: &Program, dag: &Dag) -> Result<Report, field
 #[test]
 fn right_dags_pass() {
     let mut unchecked = 0;
-    for seed in 0..600 {
-        let (program, normal, dag) = case(seed, seed % 2 == 0 || seed % 3 == 0);
+    for seed in 0..600u64 {
+        let (program, normal, dag) = case(seed, seed.is_multiple_of(2) || seed.is_multiple_of(3));
         match check(&program, &normal, &dag) {
             Ok(report) => {
                 unchecked += report.unchecked.len();
@@ -223,8 +223,8 @@ fn differ(a: &[Dense], b: &[Dense]) -> bool {
 #[test]
 fn wrong_dags_do_not_pass() {
     let (mut tried, mut missed) = (0, vec![]);
-    for seed in 0..400 {
-        let (program, normal, dag) = case(seed, seed % 2 == 0);
+    for seed in 0..400u64 {
+        let (program, normal, dag) = case(seed, seed.is_multiple_of(2));
         // the witness goes through every entry of every round
         let entries = |id: DagId| dag.dims(id).iter().map(|d| d.eval(|_| 4)).product::<u64>();
         if dag.ids().any(|id| entries(id) > 10_000) {

@@ -281,7 +281,10 @@ impl<N: Plain> Run<'_, N> {
         let loops = std::mem::take(&mut self.scratch.own);
         let (args, out) = self.values.split(id);
         let value = (args.of(*a), false);
-        accumulate(&loops, self.cells, value, (&[weight], false), &mut out[offset..], &mut self.scratch);
+        // an axis of which nothing is left leaves no room
+        if let Some(out) = out.get_mut(offset..) {
+            accumulate(&loops, self.cells, value, (&[weight], false), out, &mut self.scratch);
+        }
         self.scratch.own = loops;
     }
 
