@@ -142,7 +142,7 @@ fn every_rule_of_the_table_pays_somewhere() {
 #[test]
 fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
     let source = Source::Text { name: "lora.tn".into(), text: LORA_LARGE.into() };
-    let options = Options { grad: true, ..Options::default() };
+    let options = Options { grad: true, explain: true, ..Options::default() };
     let compiled = tn_driver::compile(&source, &options).unwrap();
     let record = derivation::chain_json(&compiled);
     let hash = derivation::check(&source, &options, &record).unwrap();

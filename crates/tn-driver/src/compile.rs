@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
-use tn_ir::dag::Op;
+use tn_ir::dag::{Dag, Op};
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::regions::{RegionRules, regions};
@@ -228,6 +228,9 @@ pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -
     }
     searcher.finish();
     let (outcomes, built) = found?;
+    if let Some(built) = &built {
+        stages::means_what_the_program_means(&prepared, built, options)?;
+    }
     let region_plans = region_plans(&prepared, &networks, &outcomes);
     let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
     let facts = SearchFacts {
@@ -282,21 +285,30 @@ impl Planning<'_> {
             return Ok((outcomes, None));
         }
         let mut dag = stages::dag(prepared, &outcomes, options, false)?;
-        let save = SavePolicy::SaveAll;
-        let mut plan = stages::schedule(prepared, networks, &outcomes, &dag, options, machine, save)?;
+        let schedule = |dag: &Dag| {
+            let folded = stages::folded(prepared, dag, options);
+            let of = folded.as_ref().unwrap_or(dag);
+            let save = SavePolicy::SaveAll;
+            let plan = stages::schedule(prepared, networks, &outcomes, of, options, machine, save)?;
+            Ok::<_, Error>((folded, plan))
+        };
+        let (mut folded, mut plan) = schedule(&dag)?;
         let mut rewritten = None;
-        if let Some(mut better) = joint::improved(&dag, options, machine) {
-            better.dag = stages::folded(prepared, better.dag, options);
+        if let Some(better) = joint::improved(&dag, options, machine) {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
-            let other = stages::schedule(prepared, networks, &outcomes, &better.dag, options, machine, save)?;
+            let (other_folded, other) = schedule(&better.dag)?;
             if joint::is_better(&other, &plan, options) {
                 let seconds_before = plan.summary.modelled_seconds;
                 let before = std::mem::replace(&mut dag, better.dag.clone());
                 rewritten = Some(Box::new(Rewritten { report: better, before, seconds_before }));
-                plan = other;
+                (folded, plan) = (other_folded, other);
             }
         }
-        let built = Built { rewritten, ..stages::verified(dag, plan)? };
+        let built = match folded {
+            Some(folded) => Built { unfolded: Some(Box::new(dag)), ..stages::verified(folded, plan)? },
+            None => stages::verified(dag, plan)?,
+        };
+        let built = Built { rewritten, ..built };
         Ok((outcomes, Some(built)))
     }
 }

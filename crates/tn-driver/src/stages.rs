@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tn_dsl::diag::{Code, Diagnostic};
 use tn_dsl::elab::{MAX_CONST, einsum, instance_json};
 use tn_dsl::source::SourceMap;
-use tn_ir::dag::{ArrayId, ArrayRole, Dag};
+use tn_ir::dag::{ArrayId, ArrayRole, Dag, RootKind};
 use tn_ir::program::{ConstValue, Leaf, Program, Role};
 use tn_ir::region::RegionTree;
 use tn_ir::size::SymbolId;
@@ -39,6 +39,8 @@ pub struct Built {
     pub dag: Dag,
     /// The plan.
     pub plan: VerifiedPlan,
+    /// The dag before constants were folded, if any were.
+    pub unfolded: Option<Box<Dag>>,
     /// What the joint optimiser did, if its dag is this one.
     pub rewritten: Option<Box<Rewritten>>,
 }
@@ -308,7 +310,7 @@ pub(crate) fn entries(options: &Options) -> Vec<EntryKind> {
     out
 }
 
-/// The dag of these trees with its derivatives, checked against the program. With `remake`, what slice loops do not change is made in every
+/// The dag of these trees with its derivatives. With `remake`, what slice loops do not change is made in every
 /// round.
 pub(crate) fn dag(
     prepared: &Prepared,
@@ -340,14 +342,14 @@ pub(crate) fn dag(
         tn_grad::jvp(&mut dag, &wrt);
     }
     tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
-    Ok(folded(prepared, dag, options))
+    Ok(dag)
 }
 
-/// The dag with what is made of constants alone computed.
-pub(crate) fn folded(prepared: &Prepared, dag: Dag, options: &Options) -> Dag {
+/// The dag with what is made of constants alone computed; none if nothing is.
+pub(crate) fn folded(prepared: &Prepared, dag: &Dag, options: &Options) -> Option<Dag> {
     let program = &prepared.program;
     if !options.rules.structure || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
-        return dag;
+        return None;
     }
     let value = |a: ArrayId| {
         let leaf = program.leaves.as_slice().get(a.0 as usize)?;
@@ -356,7 +358,7 @@ pub(crate) fn folded(prepared: &Prepared, dag: Dag, options: &Options) -> Dag {
             _ => None,
         }
     };
-    tn_opt::fold::fold(&dag, value).unwrap_or(dag)
+    tn_opt::fold::fold(dag, value)
 }
 
 /// The constants that were folded, as plans record them.
@@ -402,11 +404,40 @@ pub(crate) fn schedule(
     Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))
 }
 
-/// The dag against the program, and the plan against the dag.
+/// The plan against the dag.
 pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
     let plan = VerifiedPlan::new(plan, &dag)
         .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
-    Ok(Built { dag, plan, rewritten: None })
+    Ok(Built { dag, plan, unfolded: None, rewritten: None })
+}
+
+/// A dag of more nodes that nobody rewrote is not evaluated against the clock.
+const QUICK_TO_CHECK: usize = 4_000;
+
+/// The dag against the program as it was elaborated. Candidates of a search need not pass; what is used has to.
+pub(crate) fn means_what_the_program_means(
+    prepared: &Prepared,
+    built: &Built,
+    options: &Options,
+) -> Result<(), Error> {
+    let dag = built.unfolded.as_deref().unwrap_or(&built.dag);
+    if options.max_time.is_some() && built.rewritten.is_none() && dag.len() > QUICK_TO_CHECK {
+        return Ok(());
+    }
+    let structured = prepared.regions.iter().any(|r| !r.cancelled.is_empty());
+    let asked = tn_ir::field::Options { structured, ..tn_ir::field::Options::default() };
+    let check = |dag: &Dag| {
+        tn_ir::field::check(&prepared.source_program, &prepared.program, dag, &asked)
+            .map(drop)
+            .map_err(|e| Error::internal("the plan does not compute what the program means", e))
+    };
+    if !structured {
+        return check(dag);
+    }
+    // Where isometries cancelled, values agree on isometries, and derivatives along them only: those are not what dual numbers give.
+    let mut values = dag.clone();
+    values.roots.retain(|r| r.kind == RootKind::Output);
+    check(&values)
 }
 
 /// What can be checked of a plan without its dag: a plan from a file.

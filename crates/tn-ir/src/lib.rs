@@ -16,6 +16,7 @@ pub mod dag_build;
 pub mod definitions;
 pub mod dtype;
 pub mod eval;
+pub mod field;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod ids;

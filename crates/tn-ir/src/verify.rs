@@ -1,6 +1,6 @@
 //! The verifier of L3: every node's shape follows from its operands', every slice stays inside, loops are entered and left where they may.
 //!
-//! A dag that passes can be scheduled. Whether it computes what its program means is another question: tests compare the two by value.
+//! A dag that passes can be scheduled. Whether it computes what its program means is another question: see [`crate::field`].
 
 use crate::dag::{Dag, DagId, Op};
 use crate::size::Dim;
