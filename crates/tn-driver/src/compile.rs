@@ -240,9 +240,11 @@ fn planned(
     options: &Options,
     machine: &Machine,
 ) -> Found {
+    let spare = crate::memory::spare(prepared, networks, options, machine, searcher)?;
     let outcomes = searcher.all(prepared, networks, options)?;
     if options.memory.is_some() {
-        let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
+        let (o, b) =
+            crate::memory::within(prepared, networks, (outcomes, spare), options, machine, searcher)?;
         return Ok((o, Some(b)));
     }
     if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
