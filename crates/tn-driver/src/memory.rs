@@ -661,9 +661,9 @@ mod tests {
     #[test]
     fn where_there_is_no_time_slices_are_chosen_nevertheless() {
         for grad in [false, true] {
-            let limit = Some(if grad { 200_000 } else { 60_000 });
-            let options =
-                Options { grad, memory: limit, max_time: Some(Duration::ZERO), ..Options::default() };
+            let limit = if grad { 200_000 } else { 60_000 };
+            let (memory, max_time) = (Some(limit), Some(Duration::ZERO));
+            let options = Options { grad, memory, max_time, ..Options::default() };
             let made = compile(&square(7), &options).unwrap();
             assert!(peak_bytes_at_max(made.plan().unwrap()) <= u128::from(limit));
         }
