@@ -4,6 +4,7 @@ use crate::draw::RegionNet;
 use crate::error::{Error, SourceErrors};
 use crate::joint;
 use crate::json::{SearchFacts, plan_json};
+use crate::memory::Fitting;
 use crate::options::{Options, Source};
 use crate::region_plan::{network_of, region_plan};
 use crate::search::Searcher;
@@ -263,16 +264,26 @@ impl Planning<'_> {
         match sharing {
             Some(sharing) => sharing.planned(self),
             None => {
-                self.built(self.searcher.all(self.prepared, self.networks, self.options, &BTreeMap::new())?)
+                let Planning { prepared, networks, searcher, options, machine } = *self;
+                // something that fits comes first: the clock may leave no time for it later
+                let spare = crate::memory::spare(prepared, networks, options, machine, searcher)?;
+                let outcomes = searcher.all(prepared, networks, options, &BTreeMap::new())?;
+                self.within(outcomes, spare)
             }
         }
     }
 
     /// The plan of these trees, or under a memory limit of those that a search from them on finds.
     pub fn built(&self, outcomes: Vec<Outcome>) -> Found {
+        self.within(outcomes, None)
+    }
+
+    /// The same, with a plan that is known to fit.
+    fn within(&self, outcomes: Vec<Outcome>, spare: Option<Fitting>) -> Found {
         let Planning { prepared, networks, searcher, options, machine } = *self;
         if options.memory.is_some() {
-            let (o, b) = crate::memory::within(prepared, networks, outcomes, options, machine, searcher)?;
+            let all = (outcomes, spare);
+            let (o, b) = crate::memory::within(prepared, networks, all, options, machine, searcher)?;
             return Ok((o, Some(b)));
         }
         self.scheduled(outcomes)

@@ -41,7 +41,7 @@ pub struct SourceErrors {
 pub struct Infeasible {
     /// The limit that failed.
     pub limit: Limit,
-    /// The smallest figure found, in the unit of the limit.
+    /// The smallest figure found, in the unit of the limit; the largest number there is stands for more than that.
     pub smallest: u128,
     /// Tensors that are live at the worst moment of that plan, largest first, in bytes (elements for `--max-size`).
     pub tensors: Vec<(String, u128)>,
@@ -63,22 +63,23 @@ impl std::fmt::Display for Infeasible {
         match self.limit {
             Limit::Memory(limit) => write!(
                 f,
-                "no plan found within `{}` of memory, the smallest peak found is `{}` bytes ({})",
+                "no plan found within `{}` of memory, the smallest peak found is {}",
                 show_bytes(limit as u128),
-                self.smallest,
-                show_bytes(self.smallest)
+                bytes(self.smallest)
             )?,
             Limit::MaxSize(limit) => write!(
                 f,
-                "no plan found with results of at most `{limit}` elements, the smallest maximum found is `{}`",
-                self.smallest
+                "no plan found with results of at most `{limit}` elements, the smallest maximum found is {}",
+                number(self.smallest)
             )?,
         }
         if !self.tensors.is_empty() {
             f.write_str("\n  live at that moment:")?;
             for (name, n) in &self.tensors {
                 let size = match self.limit {
+                    Limit::Memory(_) if *n == u128::MAX => bytes(*n),
                     Limit::Memory(_) => show_bytes(*n),
+                    Limit::MaxSize(_) if *n == u128::MAX => format!("{} elements", number(*n)),
                     Limit::MaxSize(_) => format!("{n} elements"),
                 };
                 write!(f, "\n    {size:>12}  {name}")?;
@@ -88,6 +89,22 @@ impl std::fmt::Display for Infeasible {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())
+    }
+}
+
+/// A number whose log2 is given, as [`Infeasible`] has it: beyond its range, the largest.
+pub(crate) fn from_log2(log2: f64) -> u128 {
+    if log2 < 127.0 { log2.max(0.0).exp2().round() as u128 } else { u128::MAX }
+}
+
+fn number(n: u128) -> String {
+    if n == u128::MAX { "more than `2^127`".to_owned() } else { format!("`{n}`") }
+}
+
+fn bytes(n: u128) -> String {
+    match n {
+        u128::MAX => format!("{} bytes", number(n)),
+        _ => format!("{} bytes ({})", number(n), show_bytes(n)),
     }
 }
 
@@ -176,6 +193,16 @@ mod tests {
         let text = e.render(false);
         for part in ["`1.00 MiB`", "`3145728` bytes", "2.00 MiB  t7", "help: allow more"] {
             assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_figure_beyond_the_numbers_is_not_given_as_a_number() {
+        assert_eq!([from_log2(-1.0), from_log2(10.0), from_log2(127.5)], [1, 1024, u128::MAX]);
+        for limit in [Limit::Memory(8), Limit::MaxSize(8)] {
+            let (smallest, tensors) = (from_log2(500.0), vec![("t".into(), from_log2(400.0))]);
+            let e = Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: vec![] }));
+            assert_eq!(e.render(false).matches("more than `2^127`").count(), 2, "{}", e.render(false));
         }
     }
 }

@@ -7,11 +7,15 @@
 //! half its largest result. This goes on, each time under every policy, until
 //! something fits and a little longer; with a time limit, what is left of the time goes to better trees within the same peak. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
 //!
+//! With a time limit, the last part of the time goes to slices of the trees that are there, if nothing fits by then; that takes a little longer
+//! than the time rather than to end without a plan.
+//!
 //! Until something fits, the limit decides nothing but when to stop: the rounds are the same for every limit. So what an infeasible limit's
 //! error names as the smallest peak is found again when it is the limit.
 
 use crate::compile::{Prepared, endless};
-use crate::error::{Error, Infeasible, Limit};
+use crate::error::{Error, Infeasible, Limit, from_log2};
+use crate::joint;
 use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
@@ -51,6 +55,19 @@ const SMALL: usize = 8;
 const REST_ROUNDS: usize = 3;
 const REST_SHARE: f64 = 0.6;
 const REST: f64 = 0.1;
+/// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
+const SEARCHED: f64 = 0.85;
+/// So much longer than the time may those slices take: a part of the time, in all, and for a tensor.
+const PATIENCE: f64 = 0.1;
+const PATIENCE_IN_ALL: Duration = Duration::from_millis(300);
+const PATIENCE_PER_TENSOR: Duration = Duration::from_micros(25);
+/// A search that must find something although the time is over has so much: in all, and for a tensor.
+const HASTE: Duration = Duration::from_millis(500);
+const HASTE_PER_TENSOR: Duration = Duration::from_micros(20);
+/// The part of the time in which a plan that fits is made sure of, where the first trees are far above the limit; and the part that may go to
+/// finding that out.
+const SPARE_SHARE: f64 = 0.1;
+const SPARE_LOOK: f64 = 0.05;
 /// Trees with larger results are not even scheduled.
 const MAX_LOG2_ELEMENTS: f64 = 50.0;
 
@@ -71,12 +88,19 @@ struct Search<'a> {
     machine: Machine,
     limit: u128,
     /// The best that fits, with its trees.
-    best: Option<(f64, Vec<Outcome>, Dag, Plan)>,
+    best: Option<Fitting>,
+    /// One that fits and was found in haste, for where the time ends before there is a better one.
+    spare: Option<Fitting>,
     /// The plan with the smallest peak, of those that are tried whatever the limit.
     smallest: Option<Smallest>,
     /// Whether what is tried now depends on the limit.
     aimed: bool,
+    /// Whether trees were passed over that have too many slices to be run.
+    endless: bool,
 }
+
+/// A plan that fits, with its modelled seconds and what it is scheduled from.
+pub(crate) type Fitting = (f64, Vec<Outcome>, Dag, Plan);
 
 /// A plan with its peak, and what it is scheduled from.
 struct Smallest {
@@ -86,11 +110,35 @@ struct Smallest {
     dag: Rc<Dag>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(prepared: &'a Prepared, networks: &'a [Network], options: &'a Options, machine: &Machine) -> Self {
+        Search {
+            prepared,
+            networks,
+            options,
+            machine: machine.clone(),
+            limit: options.memory.unwrap_or(u64::MAX) as u128,
+            best: None,
+            spare: None,
+            smallest: None,
+            aimed: false,
+            endless: false,
+        }
+    }
+
+    /// The elements that are left to results under the limit, if these are the inputs' trees.
+    fn room(&self, trees: &[Outcome]) -> f64 {
+        let inputs = |o: &Outcome| (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0);
+        let held = trees.iter().map(inputs).fold(0.0, f64::max);
+        self.limit as f64 / self.prepared.program.dtype.bytes() as f64 - held
+    }
+
     /// Schedules and allocates these trees: everything saved, then less and less.
     /// Returns the smallest peak of these trees; none if they were not even scheduled.
     fn attempt(&mut self, outcomes: &[Outcome]) -> Result<Option<u128>, Error> {
-        if outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS || endless(o)) {
+        let endless = outcomes.iter().any(endless);
+        self.endless |= endless;
+        if endless || outcomes.iter().any(|o| o.cost.log2_max_tensor > MAX_LOG2_ELEMENTS) {
             return Ok(None);
         }
         let mut least = u128::MAX;
@@ -106,18 +154,34 @@ impl Search<'_> {
 
     /// The same under every policy for what is saved.
     fn policies(&mut self, outcomes: &[Outcome], remake: bool) -> Result<u128, Error> {
-        let mut least = u128::MAX;
         let mut outcomes = outcomes.to_vec();
         if remake {
             // nothing is hoisted
             outcomes.iter_mut().for_each(|o| o.cost.log10_macs_hoisted = o.cost.log10_macs);
         }
         let dag = Rc::new(stages::dag(self.prepared, &outcomes, self.options, remake)?);
+        self.policies_of(&outcomes, dag)
+    }
+
+    /// What fits, or else what comes nearest to it, once more with the dag that the joint optimiser makes of it.
+    fn rewrite(&mut self) -> Result<(), Error> {
+        let of = self.best.as_ref().map(|(_, outcomes, dag, _)| (outcomes.clone(), dag.clone()));
+        let of = of.or_else(|| self.smallest.as_ref().map(|s| (s.outcomes.clone(), (*s.dag).clone())));
+        let Some((outcomes, dag)) = of else { return Ok(()) };
+        if let Some(better) = joint::improved(&dag, self.options, &self.machine) {
+            tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
+            self.policies_of(&outcomes, Rc::new(better.dag))?;
+        }
+        Ok(())
+    }
+
+    fn policies_of(&mut self, outcomes: &[Outcome], dag: Rc<Dag>) -> Result<u128, Error> {
+        let mut least = u128::MAX;
         let mut policies = vec![SavePolicy::SaveAll];
         let (mut at, mut fitted) = (0, None);
         while at < policies.len() {
             let save = policies[at];
-            let plan = self.schedule(&outcomes, &dag, save)?;
+            let plan = self.schedule(outcomes, &dag, save)?;
             let peak = peak_bytes_at_max(&plan);
             if at == 0 && self.options.grad && peak > self.limit {
                 let just = plan.summary.saved_bytes.saturating_sub(peak - self.limit);
@@ -130,11 +194,11 @@ impl Search<'_> {
             if Some(save) != fitted && !self.aimed {
                 least = least.min(peak);
                 if self.smallest.as_ref().is_none_or(|s| peak < s.peak) {
-                    let (plan, outcomes, dag) = (plan.clone(), outcomes.clone(), dag.clone());
+                    let (plan, outcomes, dag) = (plan.clone(), outcomes.to_vec(), dag.clone());
                     self.smallest = Some(Smallest { peak, plan, outcomes, dag });
                 }
             }
-            self.offer(peak, &outcomes, &dag, plan);
+            self.offer(peak, outcomes, &dag, plan);
         }
         Ok(least)
     }
@@ -149,8 +213,11 @@ impl Search<'_> {
 
     /// Where nothing fits after all rounds: from the plan with the smallest peak on, less and less is saved, as long as that helps and
     /// until it fits. The steps are the same for every limit.
-    fn squeeze(&mut self) -> Result<(), Error> {
+    fn squeeze(&mut self, searcher: &Searcher) -> Result<(), Error> {
         for _ in 0..SQUEEZES {
+            if searcher.is_over(self.options) && !self.has_patience(searcher) {
+                break;
+            }
             let Some(now) = self.smallest.take_if(|s| s.peak > self.limit && s.plan.summary.saved_bytes > 0)
             else {
                 break;
@@ -217,13 +284,12 @@ impl Search<'_> {
     /// Where the time is over or somebody asked to stop, no other way to a plan is left: then this is tried whatever the peak, with slices
     /// of the trees that are there.
     fn aim(&mut self, first: &[Outcome], peak: Option<u128>, searcher: &Searcher) -> Result<(), Error> {
-        if self.best.is_some() || (self.is_near(peak) && !searcher.is_over(self.options)) {
+        let over = searcher.is_late(self.options, SEARCHED);
+        if self.best.is_some() || (self.is_near(peak) && !over) || (over && self.spare.is_some()) {
             return Ok(());
         }
         self.aimed = true;
-        let inputs = |o: &Outcome| (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0);
-        let held = first.iter().map(inputs).fold(0.0, f64::max);
-        let room = self.limit as f64 / self.prepared.program.dtype.bytes() as f64 - held;
+        let room = self.room(first);
         for parts in PARTS {
             let most = room / parts;
             if most < 1.0 {
@@ -237,10 +303,8 @@ impl Search<'_> {
                 }
                 let target = Target { max_size, ..Target::default() };
                 let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
-                let found = match searcher.is_over(self.options) {
-                    true => {
-                        searcher.improve(region, net, self.options, target, o.tree.clone(), Duration::ZERO)
-                    }
+                let found = match searcher.is_late(self.options, SEARCHED) {
+                    true => self.sliced(r, o, target, searcher),
                     false => searcher.search(region, net, self.options, target, AIMED_SHARE),
                 };
                 match found {
@@ -249,12 +313,66 @@ impl Search<'_> {
                 }
             }
             self.attempt(&outcomes)?;
-            if self.best.is_some() {
+            // smaller results take more slices
+            if self.best.is_some() || (outcomes.iter().any(endless) && over) {
                 break;
             }
         }
         self.aimed = false;
         Ok(())
+    }
+
+    /// The tree of a region with slices, where there is no time for another one; if these are too many, what a search for few slices finds in haste.
+    fn sliced(&self, r: usize, o: &Outcome, target: Target, searcher: &Searcher) -> Result<Outcome, Error> {
+        let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+        let own = searcher.improve(region, net, self.options, target, o.tree.clone(), Duration::ZERO)?;
+        if !endless(&own) || searcher.is_given() {
+            return Ok(own);
+        }
+        let time = HASTE + HASTE_PER_TENSOR * net.inputs.len() as u32;
+        searcher.hasty(region, net, self.options, target, time)
+    }
+
+    /// Where nothing fits by the end of the time: the trees that are there with slices for results of a quarter, and so on, as long as that
+    /// helps and patience lasts.
+    fn slice_late(&mut self, first: &[Outcome], searcher: &Searcher) -> Result<(), Error> {
+        let mut outcomes = first.to_vec();
+        let mut open = vec![true; outcomes.len()];
+        while self.best.is_none() && self.has_patience(searcher) {
+            let Some(r) = largest(&outcomes, &open) else { break };
+            let size = outcomes[r].cost.log2_max_size - 2.0;
+            let max_size = (size.clamp(0.0, 62.0).exp2() + 1e-6) as u64;
+            let target = Target { max_size: Some(max_size), ..Target::default() };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let from = outcomes[r].tree.clone();
+            let found = searcher.improve(region, net, self.options, target, from, Duration::ZERO);
+            match found {
+                Ok(found) if found.cost.log2_max_size < outcomes[r].cost.log2_max_size => outcomes[r] = found,
+                _ => {
+                    open[r] = false;
+                    continue;
+                }
+            }
+            if outcomes.iter().any(endless) {
+                break;
+            }
+            self.attempt(&outcomes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether what is done when the time is over may go on.
+    fn has_patience(&self, searcher: &Searcher) -> bool {
+        let Some(time) = self.options.max_time else { return true };
+        let tensors: usize = self.networks.iter().map(|n| n.inputs.len()).sum();
+        let more = PATIENCE_IN_ALL + PATIENCE_PER_TENSOR * tensors as u32;
+        searcher.began.elapsed() < time.mul_f64(1.0 + PATIENCE) + more
+    }
+
+    /// Whether what the caller holds is above the limit already. Without a clock the search goes on nevertheless, for the smallest peak.
+    fn is_hopeless(&self) -> bool {
+        self.options.max_time.is_some()
+            && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
     }
 
     /// Once something fits, the time that is left goes to the regions in turn: better trees within the peak that is known to fit.
@@ -299,6 +417,54 @@ fn less_saved(plan: &Plan) -> Vec<SavePolicy> {
     keep.chain([SavePolicy::Recompute]).collect()
 }
 
+/// With a time limit, and where trees that are found at once are far above the memory limit: a plan that fits, by a short search for results of
+/// which a few fit.
+///
+/// # Errors
+/// Whatever a stage says; that no such plan is found is none.
+pub fn spare(
+    prepared: &Prepared,
+    networks: &[Network],
+    options: &Options,
+    machine: &Machine,
+    searcher: &Searcher,
+) -> Result<Option<Fitting>, Error> {
+    let (Some(_), Some(time)) = (options.memory, options.max_time) else { return Ok(None) };
+    let mut search = Search::new(prepared, networks, options, machine);
+    let began = searcher.began.elapsed();
+    let mut first = Vec::with_capacity(networks.len());
+    for (region, net) in prepared.regions.iter().zip(networks) {
+        let target = Target::of(options);
+        let found = searcher.hasty(region, net, options, target, Duration::ZERO);
+        let (Ok(found), false) = (found, searcher.is_given()) else { return Ok(None) };
+        first.push(found);
+    }
+    let width = (prepared.program.dtype.bytes() as f64).log2();
+    let far = (search.limit as f64).log2() + (FAR as f64).log2() - width;
+    let looked = searcher.began.elapsed() - began;
+    if looked > time.mul_f64(SPARE_LOOK) || first.iter().all(|o| o.cost.log2_peak <= far) {
+        return Ok(None);
+    }
+    let most = search.room(&first) / PARTS[0];
+    if most < 1.0 {
+        return Ok(None);
+    }
+    let max_size = Some((most as u64).min(options.max_size.unwrap_or(u64::MAX)));
+    let large: Vec<usize> = (0..first.len()).filter(|&r| first[r].cost.log2_max_size > most.log2()).collect();
+    for &r in &large {
+        let target = Target { max_size, hasty: true, ..Target::default() };
+        let (region, net) = (&prepared.regions[r], &networks[r]);
+        let share = SPARE_SHARE / large.len() as f64;
+        match searcher.search(region, net, options, target, share) {
+            Ok(found) => first[r] = found,
+            Err(_) => return Ok(None),
+        }
+    }
+    search.aimed = true;
+    search.attempt(&first)?;
+    Ok(search.best)
+}
+
 /// A plan whose allocated peak is at most `options.memory` bytes.
 ///
 /// # Errors
@@ -306,30 +472,23 @@ fn less_saved(plan: &Plan) -> Vec<SavePolicy> {
 pub fn within(
     prepared: &Prepared,
     networks: &[Network],
-    first: Vec<Outcome>,
+    (first, spare): (Vec<Outcome>, Option<Fitting>),
     options: &Options,
     machine: &Machine,
     searcher: &Searcher,
 ) -> Result<(Vec<Outcome>, Built), Error> {
     let limit = options.memory.unwrap_or(u64::MAX);
-    let mut search = Search {
-        prepared,
-        networks,
-        options,
-        machine: machine.clone(),
-        limit: limit as u128,
-        best: None,
-        smallest: None,
-        aimed: false,
-    };
+    let mut search = Search { spare, ..Search::new(prepared, networks, options, machine) };
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
-    search.aim(&outcomes, peak, searcher)?;
-    let mut left = if search.best.is_some() { 0 } else { MAX_ROUNDS };
+    if !search.is_hopeless() {
+        search.aim(&outcomes, peak, searcher)?;
+    }
+    let mut left = if search.best.is_some() || search.is_hopeless() { 0 } else { MAX_ROUNDS };
     let mut vain = 0;
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
-    while left > 0 && !searcher.is_over(options) {
+    while left > 0 && !searcher.is_late(options, if search.best.is_some() { 1.0 } else { SEARCHED }) {
         let Some(r) = largest(&outcomes, &open) else { break };
         let had = search.best.is_some();
         let gentle = peak.is_some() && left > MAX_ROUNDS - GENTLE_ROUNDS;
@@ -359,17 +518,44 @@ pub fn within(
             _ => left - 1,
         };
     }
-    if search.best.is_none() && search.is_near(peak) {
-        search.aim(&outcomes, peak, searcher)?;
+    let over = search.best.is_none() && searcher.is_late(options, SEARCHED);
+    let is_done = over && search.spare.is_some();
+    if !search.is_hopeless() && !is_done {
+        if search.best.is_none() && (search.is_near(peak) || over) {
+            search.aim(&outcomes, peak, searcher)?;
+        }
+        if search.best.is_none() && over {
+            search.slice_late(&outcomes, searcher)?;
+        }
+        match search.best {
+            None => search.squeeze(searcher)?,
+            Some(_) => search.use_rest(searcher)?,
+        }
     }
-    if search.best.is_none() {
-        search.squeeze()?;
-    } else {
-        search.use_rest(searcher)?;
+    let seconds = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.0);
+    if search.best.is_none() || seconds(&search.spare) < seconds(&search.best) {
+        search.best = search.spare.take();
+    }
+    if !search.is_hopeless() && !searcher.is_over(options) {
+        search.rewrite()?;
     }
     match search.best {
         Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),
-        None => Err(infeasible(search.smallest.map(|s| (s.peak, s.plan)), limit, &outcomes, prepared)),
+        None => {
+            let mut help = Vec::new();
+            let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
+            if over && !stopped {
+                help.push("the time was over before the search was; allow more with `--max-time`".into());
+            } else if over {
+                help.push("the search was stopped before its end; let it go on".into());
+            }
+            if search.endless {
+                help.push(
+                    "trees that may fit were passed over, as no machine runs through all their slices".into(),
+                );
+            }
+            Err(infeasible(search.smallest.map(|s| (s.peak, s.plan)), limit, &outcomes, prepared, help))
+        }
     }
 }
 
@@ -423,14 +609,22 @@ fn infeasible(
     limit: u64,
     outcomes: &[Outcome],
     prepared: &Prepared,
+    mut more: Vec<String>,
 ) -> Error {
     let limit = Limit::Memory(limit);
     let Some((smallest, plan)) = smallest else {
         // Nothing was small enough to be scheduled: the trees say how much at least.
-        let log2 = outcomes.iter().map(|o| o.cost.log2_peak).fold(0.0, f64::max);
-        let bytes = (log2.min(120.0).exp2() * prepared.program.dtype.bytes() as f64) as u128;
-        let help = vec!["allow more memory, or more trials of the search with `--trials`".to_owned()];
-        return Error::Infeasible(Box::new(Infeasible { limit, smallest: bytes, tensors: vec![], help }));
+        let width = (prepared.program.dtype.bytes() as f64).log2();
+        let peak = |o: &Outcome| o.cost.log2_peak;
+        let worst = (0..outcomes.len()).max_by(|&a, &b| peak(&outcomes[a]).total_cmp(&peak(&outcomes[b])));
+        let smallest = from_log2(worst.map_or(0.0, |r| peak(&outcomes[r])) + width);
+        let tensor = |r: usize| {
+            let name = format!("the largest result of `{}`", prepared.regions[r].name);
+            (name, from_log2(outcomes[r].cost.log2_max_size + width))
+        };
+        let tensors = worst.map(tensor).into_iter().collect();
+        more.push("allow more memory, or more trials of the search with `--trials`".to_owned());
+        return Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: more }));
     };
     let held = held_bytes(&plan);
     let mut help = Vec::new();
@@ -441,6 +635,7 @@ fn infeasible(
             ));
         } else {
             help.push(format!("allow `--memory {smallest}`"));
+            help.append(&mut more);
             help.push("more trials (`--trials`) may find smaller trees".into());
         }
     }
@@ -452,4 +647,63 @@ fn infeasible(
     }
     let tensors = live_at_worst(&plan, &|s| declared_max(&plan, s));
     Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::compile;
+    use crate::options::{Source, Watch};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    /// A square of tensors with bonds of four.
+    fn square(side: usize) -> Source {
+        let mut terms = Vec::new();
+        for (x, y) in (0..side).flat_map(|x| (0..side).map(move |y| (x, y))) {
+            let mut t = Vec::new();
+            t.extend((x > 0).then(|| format!("d{}_{y}", x.wrapping_sub(1))));
+            t.extend((x + 1 < side).then(|| format!("d{x}_{y}")));
+            t.extend((y > 0).then(|| format!("r{x}_{}", y.wrapping_sub(1))));
+            t.extend((y + 1 < side).then(|| format!("r{x}_{y}")));
+            terms.push(t);
+        }
+        let mut names: Vec<String> = terms.iter().flatten().cloned().collect();
+        names.sort();
+        names.dedup();
+        let letter = |i: &String| names.binary_search(i).ok().and_then(|k| char::from_u32(0x4e00 + k as u32));
+        let term = |t: &Vec<String>| t.iter().filter_map(letter).collect::<String>();
+        let expression = format!("{}->", terms.iter().map(term).collect::<Vec<_>>().join(","));
+        let sizes = names.iter().filter_map(letter).map(|c| (c.to_string(), 4)).collect();
+        Source::Einsum { expression, sizes }
+    }
+
+    #[test]
+    fn where_there_is_no_time_slices_are_chosen_nevertheless() {
+        for grad in [false, true] {
+            let limit = if grad { 200_000 } else { 60_000 };
+            let (memory, max_time) = (Some(limit), Some(Duration::ZERO));
+            let options = Options { grad, memory, max_time, ..Options::default() };
+            let made = compile(&square(7), &options).unwrap();
+            assert!(peak_bytes_at_max(made.plan().unwrap()) <= u128::from(limit));
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_stopped_ends_with_a_plan_that_fits() {
+        let stop = Arc::new(AtomicBool::new(true));
+        for max_time in [None, Some(Duration::from_secs(60))] {
+            let watch = Some(Watch { stop: stop.clone(), tell: None });
+            let options = Options { memory: Some(60_000), max_time, watch, ..Options::default() };
+            let made = compile(&square(7), &options).unwrap();
+            assert!(peak_bytes_at_max(made.plan().unwrap()) <= 60_000);
+        }
+    }
+
+    #[test]
+    fn a_search_that_ran_out_of_time_says_so() {
+        let options = Options { memory: Some(4000), max_time: Some(Duration::ZERO), ..Options::default() };
+        let text = compile(&square(7), &options).unwrap_err().to_string();
+        assert!(text.contains("alone take") || text.contains("`--max-time`"), "{text}");
+    }
 }

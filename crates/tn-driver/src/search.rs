@@ -88,9 +88,9 @@ fn borrowed(places: &[KeptPlace]) -> Vec<Place<'_>> {
 /// The part of the time left that each search has where a memory limit asks for several.
 pub(crate) const MEMORY_SHARE: f64 = 0.2;
 
-/// The slices of a tree of so many tensors are chosen in a fraction of a second.
-const QUICK_TO_SLICE: usize = 2000;
-/// So few tensors are solved as fast as they are looked up.
+/// What choosing slices may take when the time is over, beyond which the choice is rough: in all, and for a tensor.
+const LATE_SLICES: Duration = Duration::from_millis(50);
+const LATE_SLICES_PER_TENSOR: Duration = Duration::from_micros(10);
 /// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
 pub(crate) const AIMED_SHARE: f64 = 0.5;
 
@@ -196,6 +196,11 @@ impl Searcher {
     pub fn is_over(&self, options: &Options) -> bool {
         options.max_time.is_some_and(|t| self.began.elapsed() >= t)
             || options.watch.as_ref().is_some_and(|w| w.is_stopped())
+    }
+
+    /// Whether so large a part of the time has gone, or somebody asked to stop.
+    pub fn is_late(&self, options: &Options, part: f64) -> bool {
+        options.max_time.is_some_and(|t| self.began.elapsed() >= t.mul_f64(part)) || self.is_over(options)
     }
 
     /// Whether everything that was searched for had been kept.
@@ -311,6 +316,22 @@ impl Searcher {
         self.timed(region, net, options, target, Some(from), Some(time))
     }
 
+    /// What is found within a short time, whatever the clock says and even if somebody asked to stop.
+    ///
+    /// # Errors
+    /// No order within the limits.
+    pub fn hasty(
+        &self,
+        region: &Region,
+        net: &Network,
+        options: &Options,
+        target: Target,
+        time: Duration,
+    ) -> Result<Outcome, Error> {
+        let options = Options { watch: None, ..options.clone() };
+        self.timed(region, net, &options, Target { hasty: true, ..target }, None, Some(time))
+    }
+
     fn timed(
         &self,
         region: &Region,
@@ -346,16 +367,17 @@ impl Searcher {
         let improves = from.is_some();
         let given = from.as_ref().or_else(|| self.trees.get(&region.result));
         let found = match given.map(|t| canonical.tree_into(t)) {
-            Some(tree) if improves && self.is_over(options) && net.inputs.len() <= QUICK_TO_SLICE => {
+            Some(tree) if improves && self.is_over(options) => {
                 // too late for another tree, but not for good slices of this one
-                let asked = tn_order::Options { max_time: None, progress: None, ..asked };
+                let time = LATE_SLICES + LATE_SLICES_PER_TENSOR * net.inputs.len() as u32;
+                let asked = tn_order::Options { max_time: Some(time), progress: None, ..asked };
                 fit(&canonical.net, &tree, &asked)
             }
             Some(tree) if self.refine || improves => {
                 tn_order::plan(&canonical.net, &tn_order::Options { start: Some(tree), ..asked })
             }
             Some(tree) => fit(&canonical.net, &tree, &asked),
-            None => match self.keeper.as_ref().filter(|_| self.is_worth_keeping(net)) {
+            None => match self.keeper.as_ref().filter(|_| !target.hasty && self.is_worth_keeping(net)) {
                 Some(keeper) => keeper.kept_or_found(region.result, &canonical.net, asked, options),
                 None => tn_order::plan(&canonical.net, &asked),
             },
@@ -443,7 +465,7 @@ fn infeasible(region: &Region, e: &tn_order::Infeasible, max_size: Option<u64>, 
 }
 
 fn elements(log2: f64) -> u128 {
-    if log2.is_finite() { log2.clamp(0.0, 126.0).exp2().round() as u128 } else { u128::MAX }
+    crate::error::from_log2(log2)
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub(crate) struct Target {
     pub minimize: Option<Minimize>,
     /// No more trials than these.
     pub trials: Option<u32>,
+    /// Whether the search is cut short, so that what it finds is not worth keeping.
+    pub hasty: bool,
     /// What follows the search within the same time.
     pub after: Option<tn_order::After>,
 }

@@ -92,7 +92,8 @@ pub(crate) struct Limits {
 pub(crate) struct Figures {
     pub score: Score,
     pub max_size: f64,
-    pub peak: f64,
+    /// log2 of the elements read and written, where the size or the peak is the objective.
+    pub elements: f64,
 }
 
 /// Scores a path with slices.
@@ -106,7 +107,8 @@ pub(crate) fn figures(
     let walk = model.walk(path, sliced);
     let n = model.n();
     let slices: f64 = sliced.iter().map(|&i| model.lg[i as usize]).sum();
-    let mut total = LogSum::new();
+    let (mut total, mut elements) = (LogSum::new(), LogSum::new());
+    let plateau = matches!(kind, Minimize::Size | Minimize::Peak);
     let mut max_size = 0.0f64;
     for (k, &(a, b)) in walk.kids.iter().enumerate() {
         let (a, b) = (a as usize, b as usize);
@@ -114,6 +116,9 @@ pub(crate) fn figures(
         max_size = max_size.max(out);
         let times = grad_times(walk.grad[a], walk.grad[b]);
         total.add(step_log2(kind, walk.macs[k], walk.size[a], walk.size[b], out, times));
+        if plateau {
+            [walk.size[a], walk.size[b], out].into_iter().for_each(|l| elements.add(l));
+        }
     }
     let total = total.log2() + slices;
     let peak = if limits.peak.is_some() || kind == Minimize::Peak {
@@ -141,5 +146,5 @@ pub(crate) fn figures(
         Minimize::Peak => peak,
         _ => total,
     };
-    Figures { score: Score { excess, value, second: total }, max_size, peak }
+    Figures { score: Score { excess, value, second: total }, max_size, elements: elements.log2() + slices }
 }

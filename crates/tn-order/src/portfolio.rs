@@ -8,7 +8,7 @@ use crate::forest::{Forest, Window};
 use crate::greedy::{Taste, greedy};
 use crate::meet::meet;
 use crate::model::Model;
-use crate::objective::{Limits, Score, figures};
+use crate::objective::{Figures, Limits, Score, figures};
 use crate::reconfigure::reconfigure;
 use crate::refine::{Frame, Schedule, anneal};
 use crate::rng::Rng;
@@ -48,6 +48,8 @@ pub(crate) struct Candidate {
     pub core: Vec<(u32, u32)>,
     pub sliced: Vec<u32>,
     pub score: Score,
+    /// By what trees are compared that the search starts again from.
+    pub guide: Score,
     pub max_size: f64,
     /// The start that it comes from: trees of one line are much alike.
     pub line: u64,
@@ -74,7 +76,8 @@ impl Search<'_> {
             sliced = slice(&self.model, &path, self.kind, &self.limits, &sliced, &|| self.clock.over());
             f = figures(&self.model, &path, &sliced, self.kind, &self.limits);
         }
-        Candidate { path, core: Vec::new(), sliced, score: f.score, max_size: f.max_size, line: 0 }
+        let guide = guide(self.kind, &f);
+        Candidate { path, core: Vec::new(), sliced, score: f.score, guide, max_size: f.max_size, line: 0 }
     }
 
     /// The same for a path of the simplified model.
@@ -108,8 +111,8 @@ impl Search<'_> {
         }
     }
 
-    /// The frame of a job: with a limit on the peak, or with size or peak as the objective, the annealing gets a limit on the
-    /// size that follows the best tree so far.
+    /// The frame of a job: with a limit on the peak, and in every fourth job with size or peak as the objective, the annealing gets a limit on
+    /// the size that follows the best tree so far.
     fn frame<'b>(&'b self, best: &Candidate, sliced: &'b [u32], job: u64) -> Frame<'b> {
         let mut limit = self.limits.size;
         if let Some(p) = self.limits.peak {
@@ -117,10 +120,27 @@ impl Search<'_> {
             limit = Some(limit.map_or(p - slack, |l| l.min(p - slack)).max(0.0));
         }
         let exchange = limit.is_some();
-        if !exchange && matches!(self.kind, Minimize::Size | Minimize::Peak) && !job.is_multiple_of(4) {
-            limit = Some((best.max_size - [0.5, 1.0, 2.0][(job % 3) as usize]).max(0.0));
+        if !exchange && by_guide(self.kind) && job % 4 == 3 {
+            limit = Some((best.max_size - [0.5, 1.0][(job / 4 % 2) as usize]).max(0.0));
         }
-        Frame { kind: self.kind, overhead: self.overhead(), limit, keep: &self.limits.keep, sliced, exchange }
+        Frame {
+            kind: self.smooth(job),
+            overhead: self.overhead(),
+            limit,
+            keep: &self.limits.keep,
+            sliced,
+            exchange,
+        }
+    }
+
+    /// What a job anneals by. The size and the peak are those of a few tensors, and a step that leaves these as they are looks like any other: there
+    /// the elements of all tensors say which way is down, and now and then the multiply-adds, which break ties.
+    fn smooth(&self, job: u64) -> Minimize {
+        match self.kind {
+            Minimize::Size | Minimize::Peak if job % 8 == 5 => Minimize::Macs,
+            Minimize::Size | Minimize::Peak => Minimize::Bytes,
+            other => other,
+        }
     }
 
     /// Whether the overhead of a step decides anything: only slices change the number of steps.
@@ -164,6 +184,16 @@ impl Search<'_> {
             });
         }
     }
+}
+
+/// Whether the trees to go on from are not compared by the objective.
+fn by_guide(kind: Minimize) -> bool {
+    matches!(kind, Minimize::Size | Minimize::Peak)
+}
+
+/// Trees of the same size or peak are alike to the objective, but not as places to go on from: there the elements of all tensors count.
+fn guide(kind: Minimize, f: &Figures) -> Score {
+    if by_guide(kind) { Score { value: f.elements, second: f.score.value, ..f.score } } else { f.score }
 }
 
 /// The model as one part.
@@ -278,6 +308,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let mut round = 0u64;
     let begin = search.clock.elapsed();
     let mut still = 0;
+    let mut led = best.guide;
     while jobs < trials {
         if still >= STILL && search.opts.trials.is_none() && !timed {
             break;
@@ -311,6 +342,14 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
             && let Some(c) = reconfigure(search, best)
         {
             take(Candidate { line: best.line, ..c }, best, &mut elite);
+        }
+        let lead = elite.pool.first().filter(|l| by_guide(search.kind) && l.guide.better(&led)).cloned();
+        if let Some(lead) = lead {
+            led = lead.guide;
+            if let Some(c) = reconfigure(search, &lead) {
+                led = c.guide;
+                take(Candidate { line: lead.line, ..c }, best, &mut elite);
+            }
         }
         still = if best.score.better(&before) { 0 } else { still + 1 };
         if still == 0 {
@@ -362,7 +401,7 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
         }
         round += 1;
     }
-    if let Some(c) = reconfigure(search, best) {
+    if let Some(c) = reconfigure(search, best).filter(|c| c.score.better(&best.score)) {
         *best = c;
     }
     search.clock.over()
@@ -387,6 +426,8 @@ fn job(
     } else if job.is_multiple_of(4) {
         another = search.rate_core(search.draw(kinds, job / 4, until), &[]);
         (&another, HOT, NEW_LINE + job)
+    } else if job % 4 == 1 && best.core.len() == sub.n - 1 && by_guide(search.kind) {
+        (best, [0.8, 1.2, 1.8, 2.5, 3.5][rng.below(5)], best.line)
     } else {
         let k = if job % 4 == 3 { rng.below(elite.pool.len()) } else { 0 };
         (&elite.pool[k], [0.8, 1.2, 1.8, 2.5, 3.5][rng.below(5)], elite.pool[k].line)
@@ -413,11 +454,12 @@ fn windows(
     // the first rounds try the best starts, the others go on with the best tree
     let first =
         starts.get(round as usize).filter(|c| round < 3 && c.score.second < 1.3 * starts[0].score.second);
-    let from = first.unwrap_or(&elite.pool[0]);
+    let best_again = round % 3 == 1 && best.core.len() + 1 == m.n() && by_guide(search.kind);
+    let from = first.unwrap_or(if best_again { best } else { &elite.pool[0] });
     let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
     let frame = search.frame(best, &from.sliced, round);
     let began = search.clock.elapsed();
-    let mut forest = Forest::new(m, &from.core, (search.kind, search.overhead()), &from.sliced);
+    let mut forest = Forest::new(m, &from.core, (frame.kind, search.overhead()), &from.sliced);
     // looking at the whole tree once more, at the end, takes as long
     let look = search.clock.elapsed() - began;
     let late =

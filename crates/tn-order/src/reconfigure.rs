@@ -26,7 +26,7 @@ pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candi
         return None;
     }
     let kind = match search.kind {
-        Minimize::Size | Minimize::Peak => Minimize::Macs,
+        Minimize::Size | Minimize::Peak => Minimize::Bytes,
         other => other,
     };
     let mut forest = Forest::new(m, &best.core, (kind, true), &best.sliced);
@@ -72,5 +72,5 @@ pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candi
         return None;
     }
     let c = search.rate_core(forest.path(), &best.sliced);
-    c.score.better(&best.score).then_some(c)
+    c.guide.better(&best.guide).then_some(c)
 }

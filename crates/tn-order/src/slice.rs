@@ -1,36 +1,464 @@
 //! Choosing the indices to slice for a fixed tree.
+//!
+//! The walk along the tree is kept and changed leg by leg: a leg is on the nodes between its holders and the node where all of them have met, so
+//! slicing it touches no other. Where there is no time to weigh the legs, one pass from the leaves to the root slices, wherever a tensor is too large,
+//! the legs that live on for the longest.
 
 use crate::Minimize;
+use crate::cost::{LogSum, peaks};
 use crate::model::{Model, Stepper};
-use crate::objective::{Limits, figures, grad_times, step_log2};
+use crate::objective::{Limits, Score, figures, grad_times, step_log2};
+use crate::walk::{Heavy, Walk};
 
-/// Where a leg occurs in a tree.
-struct Uses {
-    /// Steps whose union holds the leg, per leg.
-    steps: Vec<Vec<u32>>,
-    /// The legs of the result of every step.
-    results: Vec<Vec<u32>>,
+/// Beyond this many slices a round takes several legs, and nothing is reordered: such a tree is hopeless, but its search must end.
+const MANY: usize = 128;
+/// For a peak, so many of the cheapest legs are tried.
+const TRIED: usize = 16;
+/// For a peak, legs of tensors within this (log2) of the largest are tried; of inputs, within this of the largest input.
+const NEAR: f64 = 3.0;
+const NEAR_INPUT: f64 = 1.0;
+/// The leaves that are looked at for the legs of the largest results, at least and per term.
+const LOOKED: usize = 200_000;
+const LOOKED_PER_TERM: usize = 4;
+/// By so much (log2) below the limit on the peak may the largest tensor have to be.
+const BELOW_PEAK: [f64; 11] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 28.0, f64::INFINITY];
+/// Passes that exchange slices one by one.
+const EXCHANGES: usize = 2;
+const NONE: u32 = u32::MAX;
+
+/// A tree with slices that can be put on and taken off.
+struct Slicer<'a> {
+    model: &'a Model,
+    path: &'a [(u32, u32)],
+    kind: Minimize,
+    limits: &'a Limits,
+    parent: Vec<u32>,
+    /// The terms that hold a leg: those of leg `i` are `holders[first[i]..first[i + 1]]`.
+    holders: Vec<u32>,
+    first: Vec<usize>,
+    /// The node at which a leg closes; none for those of the result.
+    top: Vec<u32>,
+    /// Sizes and multiply-adds of one slice.
+    walk: Walk,
+    /// The cost of every step, as a multiple of `2^base`.
+    cost: Vec<f64>,
+    base: f64,
+    sliced: Vec<u32>,
+    is_sliced: Vec<bool>,
+    /// log2 of the number of slices.
+    slices: f64,
+    /// The nodes that hold the leg looked at last; when a node or a leg was seen last.
+    nodes: Vec<u32>,
+    seen: Vec<u32>,
+    seen_leg: Vec<u32>,
+    now: u32,
 }
 
-fn uses(model: &Model, path: &[(u32, u32)]) -> Uses {
-    let mut stepper = Stepper::new(model);
-    let mut legs = model.legs.clone();
-    let mut u = Uses { steps: vec![Vec::new(); model.lg.len()], results: Vec::with_capacity(path.len()) };
-    for (k, &(a, b)) in path.iter().enumerate() {
-        let (ta, tb) = (std::mem::take(&mut legs[a as usize]), std::mem::take(&mut legs[b as usize]));
+impl<'a> Slicer<'a> {
+    fn new(
+        model: &'a Model,
+        path: &'a [(u32, u32)],
+        kind: Minimize,
+        limits: &'a Limits,
+        from: &[u32],
+    ) -> Self {
+        let (n, legs) = (model.n(), model.lg.len());
+        let mut parent = vec![NONE; n + path.len()];
+        for (k, &(a, b)) in path.iter().enumerate() {
+            parent[a as usize] = (n + k) as u32;
+            parent[b as usize] = (n + k) as u32;
+        }
+        let mut first = vec![0; legs + 1];
+        for &i in model.legs.iter().flatten() {
+            first[i as usize + 1] += 1;
+        }
+        for i in 0..legs {
+            first[i + 1] += first[i];
+        }
+        let mut at = first.clone();
+        let mut holders = vec![0; first[legs]];
+        for (k, t) in model.legs.iter().enumerate() {
+            for &i in t {
+                holders[at[i as usize]] = k as u32;
+                at[i as usize] += 1;
+            }
+        }
+        let heavy = Heavy::new(n, path);
+        let is_out = model.is_out();
+        let top = (0..legs).map(|i| {
+            let all = &holders[first[i]..first[i + 1]];
+            if is_out[i] {
+                return NONE;
+            }
+            // where all meet is an ancestor of the first, and ancestors have larger numbers
+            all.iter().map(|&h| heavy.meet(all[0], h)).max().unwrap_or(NONE)
+        });
+        let top = top.collect();
+        let mut is_sliced = vec![false; legs];
+        for &i in from {
+            is_sliced[i as usize] = true;
+        }
+        let mut s = Self {
+            model,
+            path,
+            kind,
+            limits,
+            seen: vec![0; parent.len()],
+            parent,
+            holders,
+            first,
+            top,
+            walk: model.walk(path, from),
+            cost: vec![0.0; path.len()],
+            base: 0.0,
+            sliced: from.to_vec(),
+            is_sliced,
+            slices: model.log_size(from),
+            nodes: Vec::new(),
+            seen_leg: vec![0; legs],
+            now: 0,
+        };
+        s.rebase();
+        s
+    }
+
+    fn price(&self, k: usize) -> f64 {
+        let (n, w) = (self.model.n(), &self.walk);
+        let (a, b) = (w.kids[k].0 as usize, w.kids[k].1 as usize);
+        let times = grad_times(w.grad[a], w.grad[b]);
+        step_log2(self.kind, w.macs[k], w.size[a], w.size[b], w.size[n + k], times)
+    }
+
+    fn rebase(&mut self) {
+        let log2: Vec<f64> = (0..self.path.len()).map(|k| self.price(k)).collect();
+        self.base = log2.iter().copied().fold(0.0, f64::max);
+        self.cost = log2.iter().map(|c| (c - self.base).exp2()).collect();
+    }
+
+    /// The cost of one slice, as a multiple of `2^base`.
+    fn total(&mut self) -> f64 {
+        let sum: f64 = self.cost.iter().sum();
+        if sum > 1e-60 || self.path.is_empty() {
+            return sum;
+        }
+        self.rebase();
+        self.cost.iter().sum()
+    }
+
+    /// log2 of the cost of all slices.
+    fn all(&mut self) -> f64 {
+        self.total().log2() + self.base + self.slices
+    }
+
+    /// Finds the nodes that hold a leg.
+    fn find(&mut self, leg: u32) {
+        let i = leg as usize;
+        self.now += 1;
+        self.nodes.clear();
+        for k in self.first[i]..self.first[i + 1] {
+            let mut v = self.holders[k];
+            while v != self.top[i] && self.seen[v as usize] != self.now {
+                self.seen[v as usize] = self.now;
+                self.nodes.push(v);
+                v = self.parent[v as usize];
+                if v == NONE {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The steps that have the leg found last.
+    fn steps(&self, leg: u32) -> impl Iterator<Item = usize> + '_ {
+        let top = self.top[leg as usize];
+        let n = self.model.n();
+        let last = std::iter::once(top).filter(|&t| t != NONE);
+        self.nodes.iter().copied().chain(last).filter_map(move |v| (v as usize).checked_sub(n))
+    }
+
+    /// Puts a slice on or takes it off; the list is the caller's.
+    fn flip(&mut self, leg: u32) {
+        let on = !self.is_sliced[leg as usize];
+        self.is_sliced[leg as usize] = on;
+        let change = if on { -self.model.lg[leg as usize] } else { self.model.lg[leg as usize] };
+        self.slices -= change;
+        self.find(leg);
+        for &v in &self.nodes {
+            self.walk.size[v as usize] += change;
+        }
+        let steps: Vec<usize> = self.steps(leg).collect();
+        for k in steps {
+            self.walk.macs[k] += change;
+            self.cost[k] = (self.price(k) - self.base).exp2();
+        }
+    }
+
+    fn add(&mut self, leg: u32) {
+        self.sliced.push(leg);
+        self.flip(leg);
+    }
+
+    fn max_size(&self) -> f64 {
+        self.walk.size[self.model.n()..].iter().copied().fold(0.0, f64::max)
+    }
+
+    fn peak(&self) -> f64 {
+        let n = self.model.n();
+        let mut resident = LogSum::new();
+        for (k, l) in self.walk.size[..n].iter().enumerate() {
+            resident.add(l + self.limits.resident_extra.get(k).copied().unwrap_or(0.0));
+        }
+        let acc = (self.slices > 0.0).then(|| self.model.log_size(&self.model.out));
+        peaks(&self.walk, n, &resident, acc).1
+    }
+
+    fn over_size(&self) -> bool {
+        self.limits.size.is_some_and(|l| self.max_size() > l + 1e-9)
+    }
+
+    fn over_peak(&self) -> bool {
+        self.limits.peak.is_some_and(|l| self.peak() > l + 1e-9)
+    }
+
+    /// The legs that may be sliced of the results within `near` of the largest; of the inputs within `near_input` of the largest too, if that is given.
+    fn candidates(&mut self, near: f64, near_input: Option<f64>) -> Vec<u32> {
+        let n = self.model.n();
+        self.now += 1;
         let mut out = Vec::new();
-        stepper.contract(&ta, &tb, &mut out, |i, _| u.steps[i as usize].push(k as u32));
-        u.results.push(out.clone());
+        let mut look = LOOKED.max(LOOKED_PER_TERM * n);
+        let biggest = self.max_size();
+        let mut stack = Vec::new();
+        for v in n..self.walk.size.len() {
+            if self.walk.size[v] < biggest - near {
+                continue;
+            }
+            stack.push(v as u32);
+            while let Some(u) = stack.pop() {
+                if let Some(k) = (u as usize).checked_sub(n) {
+                    stack.extend([self.path[k].0, self.path[k].1]);
+                    continue;
+                }
+                look = look.saturating_sub(1);
+                for &i in &self.model.legs[u as usize] {
+                    // what closes further up is open here; the result's legs never close
+                    if self.top[i as usize] > v as u32 {
+                        self.note(i, &mut out);
+                    }
+                }
+            }
+            if look == 0 {
+                break;
+            }
+        }
+        if let Some(near) = near_input {
+            let top = self.walk.size[..n].iter().copied().fold(0.0, f64::max);
+            for k in 0..n {
+                if self.walk.size[k] >= top - near {
+                    for &i in &self.model.legs[k] {
+                        self.note(i, &mut out);
+                    }
+                }
+            }
+        }
+        out.sort_unstable();
+        out
+    }
+
+    fn note(&mut self, leg: u32, out: &mut Vec<u32>) {
+        let i = leg as usize;
+        let kept = self.limits.keep.get(i).copied().unwrap_or(false);
+        if self.seen_leg[i] != self.now && !self.is_sliced[i] && !kept {
+            self.seen_leg[i] = self.now;
+            out.push(leg);
+        }
+    }
+
+    /// What a slice of the leg costs for every halving: what does not hold the leg is done once more for every value.
+    fn rate(&mut self, leg: u32, total: f64) -> f64 {
+        self.find(leg);
+        let with: f64 = self.steps(leg).map(|k| self.cost[k]).sum();
+        let d = self.model.lg[leg as usize];
+        let new = (total - with).max(0.0) * d.exp2() + with;
+        (new / total).log2() / d
+    }
+
+    /// Slices one leg after the other, the cheapest of the largest result first. Returns whether the limits hold; false as soon as there is
+    /// hurry or no leg is left.
+    fn one_by_one(&mut self, hurry: &dyn Fn() -> bool) -> bool {
+        loop {
+            let over_size = self.over_size();
+            if !over_size && !self.over_peak() {
+                return true;
+            }
+            if hurry() {
+                return false;
+            }
+            // with a size limit, only the legs of the largest result help; for a peak, any leg of a large tensor may
+            let candidates = match over_size {
+                true => self.candidates(1e-9, None),
+                false => self.candidates(NEAR, Some(NEAR_INPUT)),
+            };
+            let total = self.total();
+            let mut rated: Vec<(f64, u32)> = Vec::with_capacity(candidates.len());
+            for (k, &i) in candidates.iter().enumerate() {
+                if k % 256 == 255 && hurry() {
+                    return false;
+                }
+                rated.push((self.rate(i, total), i));
+            }
+            rated.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
+            let Some(&(_, cheapest)) = rated.first() else { return false };
+            let pick = if over_size { cheapest } else { self.best_for_peak(&rated).unwrap_or(cheapest) };
+            let more = if self.sliced.len() < MANY { 0 } else { self.sliced.len() / 4 };
+            self.add(pick);
+            for i in rated.iter().map(|r| r.1).filter(|&r| r != pick).take(more) {
+                self.add(i);
+            }
+        }
+    }
+
+    /// Of the cheap legs the one that lowers the peak at the least price.
+    fn best_for_peak(&mut self, rated: &[(f64, u32)]) -> Option<u32> {
+        let now = self.peak();
+        let mut best: Option<(f64, u32)> = None;
+        for &(price, i) in rated.iter().take(TRIED) {
+            self.flip(i);
+            let gain = now - self.peak();
+            self.flip(i);
+            if gain > 1e-9 {
+                let rate = price.max(1e-3) * self.model.lg[i as usize] / gain;
+                if best.is_none_or(|b| rate < b.0) {
+                    best = Some((rate, i));
+                }
+            }
+        }
+        best.map(|b| b.1)
+    }
+
+    /// Takes back slices that the limits do not need.
+    fn prune(&mut self, hurry: &dyn Fn() -> bool) {
+        let mut k = 0;
+        while k < self.sliced.len() {
+            if k % 16 == 15 && hurry() {
+                break;
+            }
+            let i = self.sliced[k];
+            if self.has_room(i) {
+                self.flip(i);
+                if !self.over_peak() {
+                    self.sliced.remove(k);
+                    continue;
+                }
+                self.flip(i);
+            }
+            k += 1;
+        }
+    }
+
+    /// Whether the limit on results holds without the slice of this leg.
+    fn has_room(&mut self, leg: u32) -> bool {
+        let Some(limit) = self.limits.size else { return true };
+        let d = self.model.lg[leg as usize];
+        let n = self.model.n() as u32;
+        self.find(leg);
+        self.nodes.iter().all(|&v| v < n || self.walk.size[v as usize] + d <= limit + 1e-9)
+    }
+
+    /// Takes one slice off at a time and slices what the limit then asks for; keeps what is cheaper.
+    fn exchange(&mut self, hurry: &dyn Fn() -> bool) {
+        for _ in 0..EXCHANGES {
+            let mut gained = false;
+            for i in self.sliced.clone() {
+                if hurry() {
+                    return;
+                }
+                let Some(at) = self.sliced.iter().position(|&s| s == i) else { continue };
+                let (was, before) = (self.sliced.clone(), self.all());
+                self.sliced.remove(at);
+                self.flip(i);
+                let fits = self.one_by_one(hurry);
+                if fits {
+                    self.prune(hurry);
+                }
+                if fits && self.all() < before - 1e-9 {
+                    gained = true;
+                } else {
+                    self.set(&was);
+                }
+            }
+            if !gained {
+                break;
+            }
+        }
+    }
+
+    /// Makes these the slices.
+    fn set(&mut self, sliced: &[u32]) {
+        for i in std::mem::take(&mut self.sliced) {
+            if !sliced.contains(&i) {
+                self.flip(i);
+            }
+        }
+        for &i in sliced {
+            if !self.is_sliced[i as usize] {
+                self.flip(i);
+            }
+        }
+        self.sliced = sliced.to_vec();
+    }
+}
+
+/// From the leaves to the root: where a result is larger than `most` (log2), those of its legs are sliced that live on for the longest; with
+/// `inputs`, the same where an input is.
+fn in_one_pass(s: &Slicer<'_>, from: &[u32], most: f64, inputs: bool) -> Vec<u32> {
+    let model = s.model;
+    let mut sliced = from.to_vec();
+    let mut is_sliced = vec![false; model.lg.len()];
+    for &i in from {
+        is_sliced[i as usize] = true;
+    }
+    let keep = |i: u32| s.limits.keep.get(i as usize).copied().unwrap_or(false);
+    let mut shrink = |legs: &mut Vec<u32>, is_sliced: &mut Vec<bool>| {
+        let mut size = model.log_size(legs);
+        if size <= most + 1e-9 {
+            return;
+        }
+        let mut by_end: Vec<u32> = legs.iter().copied().filter(|&i| !keep(i)).collect();
+        by_end.sort_unstable_by_key(|&i| (std::cmp::Reverse(s.top[i as usize]), i));
+        for i in by_end {
+            if size <= most + 1e-9 {
+                break;
+            }
+            size -= model.lg[i as usize];
+            is_sliced[i as usize] = true;
+            sliced.push(i);
+        }
+        legs.retain(|&i| !is_sliced[i as usize]);
+    };
+    let mut legs: Vec<Vec<u32>> = Vec::with_capacity(model.n() + s.path.len());
+    for t in &model.legs {
+        let mut t = t.clone();
+        if inputs {
+            t.retain(|&i| !is_sliced[i as usize]);
+            shrink(&mut t, &mut is_sliced);
+        }
+        legs.push(t);
+    }
+    let mut stepper = Stepper::new(model);
+    for &(a, b) in s.path {
+        let (mut a, mut b) = (std::mem::take(&mut legs[a as usize]), std::mem::take(&mut legs[b as usize]));
+        a.retain(|&i| !is_sliced[i as usize]);
+        b.retain(|&i| !is_sliced[i as usize]);
+        let mut out = Vec::new();
+        stepper.contract(&a, &b, &mut out, |_, _| {});
+        shrink(&mut out, &mut is_sliced);
         legs.push(out);
     }
-    u
+    sliced
 }
 
-/// Beyond this many slices a round takes several legs, and nothing is taken back or reordered: such a tree is hopeless, but its search must end.
-const MANY: usize = 128;
-
-/// Adds to the slices `from` greedily until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost
-/// first; they may fail the limits where no further leg helps. Once `hurry` says so, the choice is rough: many legs at a time.
+/// Adds to the slices `from` until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost first; they may fail the
+/// limits where no further leg helps. Once `hurry` says so, the choice is rough, and made in time linear in the tree.
 pub(crate) fn slice(
     model: &Model,
     path: &[(u32, u32)],
@@ -39,127 +467,48 @@ pub(crate) fn slice(
     from: &[u32],
     hurry: &dyn Fn() -> bool,
 ) -> Vec<u32> {
-    let n = model.n();
-    let u = uses(model, path);
-    let mut sliced: Vec<u32> = from.to_vec();
-    let mut is_sliced: Vec<bool> = limits.keep.clone();
-    is_sliced.resize(model.lg.len(), false);
-    for &i in from {
-        is_sliced[i as usize] = true;
+    let rate = |sliced: &[u32]| figures(model, path, sliced, kind, limits).score;
+    let mut s = Slicer::new(model, path, kind, limits, from);
+    let done = s.one_by_one(hurry);
+    if done || !hurry() {
+        s.prune(hurry);
+        if limits.peak.is_none() && s.sliced.len() <= MANY {
+            s.exchange(hurry);
+        }
     }
-    let mut now = figures(model, path, &sliced, kind, limits);
-    while now.score.excess > 0.0 {
-        let walk = model.walk(path, &sliced);
-        let biggest = walk.size[n..].iter().copied().fold(0.0, f64::max);
-        // with a size limit, only the legs of the largest result help; for a peak, any leg of a large tensor may
-        let over_size = limits.size.is_some_and(|l| now.max_size > l + 1e-9);
-        let mut candidates: Vec<u32> = Vec::new();
-        let window = if over_size { 1e-9 } else { 3.0 };
-        for (k, r) in u.results.iter().enumerate() {
-            if walk.size[n + k] >= biggest - window {
-                candidates.extend(r.iter().copied().filter(|&i| !is_sliced[i as usize]));
-            }
-        }
-        if candidates.is_empty() || !over_size {
-            // the inputs and the accumulated output count as well
-            let top = walk.size[..n].iter().copied().fold(0.0, f64::max);
-            for (k, t) in model.legs.iter().enumerate() {
-                if walk.size[k] >= top - 1.0 && !over_size {
-                    candidates.extend(t.iter().copied().filter(|&i| !is_sliced[i as usize]));
-                }
-            }
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        if candidates.is_empty() {
-            break;
-        }
-        let cost: Vec<f64> = walk
-            .kids
-            .iter()
-            .enumerate()
-            .map(|(k, &(a, b))| {
-                let (a, b) = (a as usize, b as usize);
-                let t = grad_times(walk.grad[a], walk.grad[b]);
-                step_log2(kind, walk.macs[k], walk.size[a], walk.size[b], walk.size[n + k], t)
-            })
-            .collect();
-        let top = cost.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let lin: Vec<f64> = cost.iter().map(|c| (c - top).exp2()).collect();
-        let total: f64 = lin.iter().sum();
-        // overhead of a leg: what does not hold it is done once more for every value
-        let mut rated: Vec<(f64, u32)> = candidates
-            .iter()
-            .map(|&i| {
-                let d = model.lg[i as usize];
-                let with: f64 = u.steps[i as usize].iter().map(|&k| lin[k as usize]).sum();
-                let new = (total - with).max(0.0) * d.exp2() + with;
-                ((new / total).log2() / d, i)
-            })
-            .collect();
-        rated.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
-        let rough = hurry();
-        let pick = if over_size || rough {
-            Some(rated[0].1)
-        } else {
-            // try the cheap ones and take the one that lowers the peak at the least price
-            let mut best: Option<(f64, u32)> = None;
-            for &(price, i) in rated.iter().take(16) {
-                sliced.push(i);
-                let f = figures(model, path, &sliced, kind, limits);
-                sliced.pop();
-                let gain = now.peak - f.peak;
-                if gain > 1e-9 {
-                    let rate = price.max(1e-3) * model.lg[i as usize] / gain;
-                    if best.is_none_or(|b| rate < b.0) {
-                        best = Some((rate, i));
-                    }
-                }
-            }
-            best.map(|b| b.1).or_else(|| rated.first().map(|r| r.1))
-        };
-        let Some(i) = pick else { break };
-        let more = match (rough, sliced.len() < MANY) {
-            (false, true) => 0,
-            (false, false) => sliced.len() / 4,
-            (true, _) => 8 + sliced.len(),
-        };
-        let rest = rated.iter().map(|r| r.1).filter(|&r| r != i).take(more);
-        for i in std::iter::once(i).chain(rest) {
-            sliced.push(i);
-            is_sliced[i as usize] = true;
-        }
-        now = figures(model, path, &sliced, kind, limits);
-    }
-    if !hurry() {
-        prune(model, path, kind, limits, &mut sliced);
-    }
-    sliced
+    let careful = s.sliced.clone();
+    let quick = quick(&mut s, from, &rate, hurry);
+    let rough = !done && hurry();
+    if rough || rate(&quick).better(&rate(&careful)) { quick } else { careful }
 }
 
-/// Takes back slices that the limits do not need.
-pub(crate) fn prune(
-    model: &Model,
-    path: &[(u32, u32)],
-    kind: Minimize,
-    limits: &Limits,
-    sliced: &mut Vec<u32>,
-) {
-    if sliced.len() > MANY {
-        return;
-    }
-    let mut now = figures(model, path, sliced, kind, limits).score;
-    let mut k = 0;
-    while k < sliced.len() {
-        let i = sliced.remove(k);
-        let f = figures(model, path, sliced, kind, limits).score;
-        if f.excess <= now.excess + 1e-12 && f.second <= now.second + 1e-9 {
-            now = f;
-        } else {
-            sliced.insert(k, i);
-            k += 1;
+/// Slices in one pass for the limit on results, or by one pass for each of a few sizes below the limit on the peak.
+fn quick(
+    s: &mut Slicer<'_>,
+    from: &[u32],
+    rate: &dyn Fn(&[u32]) -> Score,
+    hurry: &dyn Fn() -> bool,
+) -> Vec<u32> {
+    let size = s.limits.size.unwrap_or(f64::INFINITY);
+    let mut made = match s.limits.peak {
+        None => in_one_pass(s, from, size, false),
+        Some(peak) => {
+            let mut made = from.to_vec();
+            for below in BELOW_PEAK {
+                made = in_one_pass(s, from, size.min(peak - below).max(0.0), true);
+                if rate(&made).excess <= 0.0 {
+                    break;
+                }
+            }
+            made
         }
+    };
+    if made.len() <= MANY || !hurry() {
+        s.set(&made);
+        s.prune(hurry);
+        made = s.sliced.clone();
     }
+    made
 }
 
 /// Orders the slice loops so that invariant work is hoisted the most: greedily, the loop that the least work depends
@@ -186,26 +535,107 @@ pub(crate) fn order_loops(model: &Model, path: &[(u32, u32)], sliced: &mut Vec<u
     }
     let top = walk.macs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lin: Vec<f64> = walk.macs.iter().map(|m| (m - top).exp2()).collect();
+    // the work that depends on a loop and on none that is already inside it
+    let mut depends = vec![0.0; sliced.len()];
+    for k in 0..path.len() {
+        for_bits(&below[(n + k) * words..][..words], |p| depends[p] += lin[k]);
+    }
     let mut left: Vec<usize> = (0..sliced.len()).collect();
-    let mut settled = vec![false; path.len()];
+    let mut open: Vec<usize> = (0..path.len()).collect();
     let mut inner: Vec<u32> = Vec::new();
-    while !left.is_empty() {
-        let mut pick = (f64::INFINITY, 0);
-        for (at, &p) in left.iter().enumerate() {
-            let depends: f64 = (0..path.len())
-                .filter(|&k| !settled[k] && below[(n + k) * words + p / 64] >> (p % 64) & 1 == 1)
-                .map(|k| lin[k])
-                .sum();
-            if depends < pick.0 {
-                pick = (depends, at);
+    while let Some(at) = (0..left.len()).min_by(|&x, &y| depends[left[x]].total_cmp(&depends[left[y]])) {
+        let p = left.remove(at);
+        open.retain(|&k| {
+            let bits = &below[(n + k) * words..][..words];
+            let settled = bits[p / 64] >> (p % 64) & 1 == 1;
+            if settled {
+                for_bits(bits, |q| depends[q] -= lin[k]);
             }
-        }
-        let p = left.remove(pick.1);
-        for k in 0..path.len() {
-            settled[k] |= below[(n + k) * words + p / 64] >> (p % 64) & 1 == 1;
-        }
+            !settled
+        });
         inner.push(sliced[p]);
     }
     inner.reverse();
     *sliced = inner;
+}
+
+fn for_bits(words: &[u64], mut f: impl FnMut(usize)) {
+    for (w, &word) in words.iter().enumerate() {
+        let mut rest = word;
+        while rest != 0 {
+            f(64 * w + rest.trailing_zeros() as usize);
+            rest &= rest - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::greedy::{Taste, greedy};
+    use crate::rng::Rng;
+
+    /// A square of tensors with a summed index that four of them share, and an open one.
+    fn square(side: u32) -> Model {
+        let at = |x: u32, y: u32, d: u32| 2 * (x * side + y) + d;
+        let hyper = 2 * side * side;
+        let mut inputs = Vec::new();
+        for (x, y) in (0..side).flat_map(|x| (0..side).map(move |y| (x, y))) {
+            let mut t = Vec::new();
+            t.extend((x > 0).then(|| at(x.wrapping_sub(1), y, 0)));
+            t.extend((x + 1 < side).then(|| at(x, y, 0)));
+            t.extend((y > 0).then(|| at(x, y.wrapping_sub(1), 1)));
+            t.extend((y + 1 < side).then(|| at(x, y, 1)));
+            t.extend((x == y && x % 2 == 0).then_some(hyper));
+            t.extend((x == 0 && y == 0).then_some(hyper + 1));
+            inputs.push(t);
+        }
+        let sizes = (0..hyper + 2).map(|i| 2 + u64::from(i % 3)).collect();
+        Model::new(&Network { inputs, output: vec![hyper + 1], sizes, needs_grad: vec![] })
+    }
+
+    fn path(m: &Model, seed: u64) -> Vec<(u32, u32)> {
+        let mut rng = Rng::new(seed, 0);
+        let taste = Taste::draw(&mut rng, seed);
+        greedy(m, taste, &mut rng)
+    }
+
+    #[test]
+    fn slices_on_and_off_leave_the_walk_as_a_new_one() {
+        let (m, limits) = (square(5), Limits::default());
+        for seed in 0..4 {
+            let path = path(&m, seed);
+            let mut s = Slicer::new(&m, &path, Minimize::Time, &limits, &[3]);
+            let legs = m.lg.len() as u32;
+            for leg in [0, legs - 1, legs - 2, 7, 11] {
+                s.add(leg);
+            }
+            s.set(&[legs - 2, 11, 5]);
+            let new = m.walk(&path, &s.sliced);
+            for (a, b) in s.walk.size.iter().zip(&new.size).chain(s.walk.macs.iter().zip(&new.macs)) {
+                assert!((a - b).abs() < 1e-9);
+            }
+            let all = figures(&m, &path, &s.sliced, Minimize::Time, &limits).score.value;
+            assert!((s.all() - all).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn slices_hold_the_limits_with_and_without_hurry() {
+        let m = square(6);
+        for seed in 0..4 {
+            let path = path(&m, seed);
+            for (size, peak) in [(Some(5.0), None), (None, Some(11.0)), (Some(4.0), Some(12.0))] {
+                let limits = Limits { size, peak, ..Limits::default() };
+                let cost = |hurry: bool| {
+                    let sliced = slice(&m, &path, Minimize::Macs, &limits, &[], &|| hurry);
+                    let score = figures(&m, &path, &sliced, Minimize::Macs, &limits).score;
+                    assert!(score.excess <= 0.0, "{size:?} {peak:?}");
+                    score.value
+                };
+                assert!(cost(false) <= cost(true) + 1e-9);
+            }
+        }
+    }
 }

@@ -130,14 +130,14 @@ impl Elite {
             return;
         }
         if let Some(at) = self.pool.iter().position(|p| p.line == c.line) {
-            if !c.score.better(&self.pool[at].score) {
+            if !c.guide.better(&self.pool[at].guide) {
                 return;
             }
             self.pool.remove(at);
         }
-        let at = self.pool.iter().position(|p| c.score.better(&p.score)).unwrap_or(self.pool.len());
+        let at = self.pool.iter().position(|p| c.guide.better(&p.guide)).unwrap_or(self.pool.len());
         // two lines that end at the same cost are one
-        let twin = at > 0 && !self.pool[at - 1].score.better(&c.score);
+        let twin = at > 0 && !self.pool[at - 1].guide.better(&c.guide);
         if !twin {
             self.pool.insert(at, c);
             self.pool.truncate(ELITE);

@@ -499,3 +499,28 @@ fn time_limits_and_the_stop_flag_end_the_search() {
     assert!(out.time_limited);
     assert_eq!(out.tree.check(&net), Ok(()));
 }
+
+/// Objectives of which many trees have the same value are served by the search as well as those that add up.
+#[test]
+fn the_size_and_the_peak_are_no_worse_than_those_of_other_objectives() {
+    let side = 9u32;
+    let mut inputs = vec![Vec::new(); (side * side) as usize];
+    let mut count = 0;
+    for (x, y) in (0..side).flat_map(|x| (0..side).map(move |y| (x, y))) {
+        for (dx, dy) in [(1, 0), (0, 1)] {
+            if x + dx < side && y + dy < side {
+                inputs[(x * side + y) as usize].push(count);
+                inputs[((x + dx) * side + y + dy) as usize].push(count);
+                count += 1;
+            }
+        }
+    }
+    let net = Network { inputs, output: vec![], sizes: vec![2; count as usize], needs_grad: vec![] };
+    let cost =
+        |minimize| plan(&net, &Options { minimize, trials: Some(24), ..Options::default() }).unwrap().cost;
+    let (size, peak) = (cost(Minimize::Size).log2_max_size, cost(Minimize::Peak).log2_peak);
+    for other in [Minimize::Macs, Minimize::Bytes, Minimize::Time] {
+        let other = cost(other);
+        assert!(size <= other.log2_max_size + 1e-9 && peak <= other.log2_peak + 1e-9);
+    }
+}

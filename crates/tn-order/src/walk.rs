@@ -34,14 +34,14 @@ fn float(x: i128) -> f64 {
 }
 
 /// Answers where two leaves of a tree meet. Parents have larger ids than their children.
-struct Heavy {
+pub(crate) struct Heavy {
     parent: Vec<u32>,
     /// The topmost node of the heavy path of a node.
     head: Vec<u32>,
 }
 
 impl Heavy {
-    fn new(n: usize, kids: &[(u32, u32)]) -> Self {
+    pub fn new(n: usize, kids: &[(u32, u32)]) -> Self {
         let total = n + kids.len();
         let mut weight = vec![1u32; total];
         let mut parent = vec![u32::MAX; total];
@@ -60,7 +60,7 @@ impl Heavy {
 
     /// The lowest common ancestor of two nodes of one tree. The path with the lower top is left first: what is
     /// below both must be at or below the other's top.
-    fn meet(&self, a: u32, b: u32) -> u32 {
+    pub fn meet(&self, a: u32, b: u32) -> u32 {
         let (mut a, mut b) = (a as usize, b as usize);
         while self.head[a] != self.head[b] {
             if self.head[a] < self.head[b] {
