@@ -44,7 +44,7 @@ fn a_mera_expectation_value_shrinks_to_its_causal_cone() {
 }
 
 #[test]
-fn what_meets_its_conjugate_leaves_a_trace_or_an_identity() {
+fn what_meets_its_conjugate_leaves_an_identity() {
     let text = "network n {\n dtype c128\n index a, b: 3, p: 2, q: 2, r: 4\n\
         param w[a, b, p]: isometry([p] -> [a, b])\n param v[r, q, p]: unitary([q, p] -> [r])\n param x[p]\n param y[q]\n";
     let body = "output t[] = conj(w[a, b, p]) * w[a, b, p] * x[q] * conj(x[q])\n\

@@ -23,9 +23,11 @@ const ROOM: usize = 2;
 /// A cheaper dag for the same values, with what the optimiser says of it; none if there is nothing to rewrite or nothing cheaper.
 pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Option<Optimised> {
     let rules = options.rules;
+    // a given path is taken as it is
+    let given = options.path.is_some() && !options.refine;
     let is_on = |k: &usize| {
         let group = match RULES[*k].group {
-            Group::Plans => rules.plans,
+            Group::Plans => rules.plans && !given,
             Group::Sums => rules.sums,
         };
         group && rules.single & (1 << k) == 0

@@ -79,12 +79,12 @@ fn flatten(program: &Program, definitions: &Definitions, root: NodeId, rules: Re
     expand(program, definitions, root, env, &mut flat);
     let Flat { mut inputs, origin, scale } = flat;
     let parent = drop_copies(program, &mut inputs, &origin, open);
-    let mut factors = Factors { program, inputs, parent, origin: &origin, open, scale };
+    let mut factors = Factors { program, inputs, parent, origin: &origin, open };
     let mut cancelled = vec![];
     if rules.structure {
         (factors, cancelled) = cancel(factors);
     }
-    let Factors { mut inputs, parent: mut merged, scale, .. } = factors;
+    let Factors { mut inputs, parent: mut merged, .. } = factors;
     // renumber: open indices first, then by first occurrence
     let mut number: HashMap<u32, u32> = HashMap::new();
     let mut from: Vec<IndexId> = vec![];

@@ -10,7 +10,6 @@
 
 use crate::program::{IndexId, LeafId, Node, NodeId, Program, Structure};
 use crate::region::RegionInput;
-use num_complex::Complex64;
 use std::collections::{HashMap, VecDeque};
 
 /// The factors of a region while it is flattened, with the classes of indices that are identified.
@@ -22,7 +21,6 @@ pub(crate) struct Factors<'a> {
     /// Where each local index came from; those below `open` are open.
     pub origin: &'a [IndexId],
     pub open: usize,
-    pub scale: Complex64,
 }
 
 /// The representative of a class; paths are halved on the way, so that long rows of copies stay near-linear.
@@ -174,8 +172,8 @@ impl Cancelling<'_> {
             let sum = sums.entry(top(&group, c)).or_default();
             *sum = (sum.0 + usize::from(self.has_open[c as usize]), sum.1 + others);
         }
-        // two open indices would need a tensor of their own, and so would one that nobody carries
-        if sums.values().any(|&(open, others)| open > 1 || (open == 1 && others == 0)) {
+        // two open indices would need a tensor of their own, and one that nobody else carries would leave a trace behind
+        if sums.values().any(|&(open, others)| open > 1 || others == 0) {
             return None;
         }
         self.alive[a as usize] = false;
@@ -189,12 +187,6 @@ impl Cancelling<'_> {
                 let moved = std::mem::take(&mut self.legs[c as usize]);
                 self.legs[t as usize].extend(moved);
                 self.has_open[t as usize] |= self.has_open[c as usize];
-                continue;
-            }
-            if sums[&t] == (0, 0) {
-                // a loop of the identity alone: its trace
-                let index = self.factors.origin[t as usize];
-                self.factors.scale *= self.factors.program.indices[index].size.value as f64;
             }
         }
         for &c in classes.iter().filter(|&&c| top(&group, c) == c) {
