@@ -30,7 +30,7 @@ fn case(seed: u64, derive: bool) -> (Program, Program, Dag) {
     };
     let program = fuzz::program(&mut rng, shape);
     let normal = normalise(&program).unwrap();
-    let regions = regions(&normal);
+    let regions = regions(&normal, tn_ir::regions::RegionRules::default());
     let slices = (seed % 4) as usize;
     let trees: Vec<_> = regions.iter().map(|r| fuzz::tree(&mut rng, r, slices)).collect();
     let mut dag = lower(&normal, &regions, &trees).unwrap();
@@ -254,7 +254,7 @@ fn wrong_dags_do_not_pass() {
 /// A program with its dag along trees from left to right.
 fn plain(program: Program) -> (Program, Normal, Dag) {
     let normal = normalise(&program).unwrap();
-    let regions = regions(&normal);
+    let regions = regions(&normal, tn_ir::regions::RegionRules::default());
     let mut rng = Rng(3);
     let trees: Vec<_> = regions.iter().map(|r| fuzz::tree(&mut rng, r, 0)).collect();
     let dag = lower(&normal, &regions, &trees).unwrap();
