@@ -159,6 +159,29 @@ fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
     assert!(text.contains("distribute") && text.contains("saves"), "{text}");
 }
 
+/// Two layers of a square lattice, too large for the exact search; parts of one layer are those of the other.
+const PEPS: &str = "use std::peps\nnetwork norm {\n dtype f64\n index s[x in 0..4, y in 0..4]: 2\n\
+    let psi = peps(rows = 4, cols = 4, phys = 2, bond = 3)\n output z[] = conj(psi[s[..]]) * psi[s[..]]\n}";
+
+#[test]
+fn parts_of_several_candidates_make_one_plan() {
+    let source = Source::Text { name: "norm.tn".into(), text: PEPS.into() };
+    // other trees enter the graph, but no window is solved again
+    let [met, alone] = ["window", "plans"].map(|off| {
+        let rules: Rules = off.parse().unwrap();
+        let options = Options { grad: true, rules, trials: Some(8), explain: true, ..Options::default() };
+        let compiled = tn_driver::compile(&source, &options).unwrap();
+        let record = derivation::chain_json(&compiled);
+        derivation::check(&source, &options, &record).unwrap();
+        let plan = compiled.plan().unwrap();
+        let values = Job::drawn(plan, "norm", None, 5).unwrap().execute(1).unwrap();
+        (derivation::chain_text(&compiled, &options), record["candidates"].as_u64(), values)
+    });
+    assert!(met.0.contains("candidate") && met.1 > Some(0), "{}", met.0);
+    assert!(!alone.0.contains("candidate") && alone.1.is_none(), "{}", alone.0);
+    all_agree("norm", &met.2, &alone.2, 1e-12).unwrap();
+}
+
 #[test]
 fn the_optimiser_is_deterministic_and_keeps_its_budgets() {
     let plan = |nodes, steps, threads| {

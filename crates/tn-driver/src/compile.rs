@@ -295,6 +295,7 @@ impl Planning<'_> {
         if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
             return Ok((outcomes, None));
         }
+        let began = Instant::now();
         let mut dag = stages::dag(prepared, &outcomes, options, false)?;
         let schedule = |dag: &Dag| {
             let folded = stages::folded(prepared, dag, options);
@@ -305,7 +306,13 @@ impl Planning<'_> {
         };
         let (mut folded, mut plan) = schedule(&dag)?;
         let mut rewritten = None;
-        if let Some(better) = joint::improved(&dag, options, machine) {
+        let clock = tn_opt::Clock(joint::ends(options, self.searcher.began, began.elapsed()));
+        let candidates = match clock.is_over() || self.searcher.is_over(options) {
+            true => vec![],
+            false => stages::candidates(prepared, &outcomes, options, dag.len())?,
+        };
+        let other = joint::Alternatives { candidates: &candidates, clock, ..Default::default() };
+        if let Some(better) = joint::improved(&dag, other, options, machine) {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             let (other_folded, other) = schedule(&better.dag)?;
             if joint::is_better(&other, &plan, options) {

@@ -107,6 +107,7 @@ pub fn chain_json(c: &Compiled) -> Value {
         out.insert("before_hash".into(), json!(dag_hash(&w.before)));
         out.insert("seconds_before".into(), json!(w.seconds_before));
         let d = &w.report.derivation;
+        out.insert("candidates".into(), json!(d.candidates));
         out.insert("rounds".into(), json!(d.rounds));
         out.insert("chosen".into(), json!(d.chosen));
         let rewrites = w.report.chain.iter();
@@ -138,11 +139,14 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
                 return Err(wrong("the dag that it begins with is another one"));
             }
             let malformed = |e: serde_json::Error| wrong(&e.to_string());
+            let outcomes = &compiled.outcomes;
+            let candidates = crate::stages::candidates(&compiled.prepared, outcomes, options, before.len())?;
             let derivation = Derivation {
+                candidates: serde_json::from_value(record["candidates"].clone()).map_err(malformed)?,
                 rounds: serde_json::from_value(rounds.clone()).map_err(malformed)?,
                 chosen: serde_json::from_value(record["chosen"].clone()).map_err(malformed)?,
             };
-            tn_opt::replay(before, &derivation).map_err(|e| wrong(&e))?
+            tn_opt::replay(before, &candidates, &derivation).map_err(|e| wrong(&e))?
         }
     };
     let hash = dag_hash(&after);

@@ -5,10 +5,11 @@
 
 use crate::options::Options;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tn_ir::dag::Dag;
 use tn_opt::cost::{Costs, Goal, Rates};
 use tn_opt::rules::{Group, RULES};
-use tn_opt::{Optimised, Settings, optimise};
+use tn_opt::{Clock, Optimised, Settings, optimise};
 use tn_order::Minimize;
 use tn_plan::cost::Machine;
 use tn_plan::ir::{Plan, Summary};
@@ -20,8 +21,44 @@ pub const STEPS: usize = 4;
 /// A graph that is larger than this from the start is left alone: half the nodes are for alternatives.
 const ROOM: usize = 2;
 
-/// A cheaper dag for the same values, with what the optimiser says of it; none if there is nothing to rewrite or nothing cheaper.
-pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Option<Optimised> {
+/// What a dag is rewritten with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Alternatives<'a> {
+    /// Dags of other trees for the same roots.
+    pub candidates: &'a [Dag],
+    /// Bytes of results within which the cheapest is wanted too.
+    pub limits: &'a [f64],
+    /// When the time is over.
+    pub clock: Clock,
+}
+
+/// With a time limit, the part of it that the search leaves to the optimiser, and no more than this.
+const SHARE: f64 = 0.15;
+const MOST: Duration = Duration::from_millis(500);
+/// A rewritten dag is scheduled, verified and compared with its program: as a multiple of what lowering and scheduling took before.
+const AFTERWARDS: f64 = 2.5;
+
+/// The time that the search leaves to the optimiser, where a dag of about so many nodes is one that it looks at.
+pub(crate) fn time_for(options: &Options, nodes: usize) -> Duration {
+    let room = options.egraph_nodes.unwrap_or(NODES) / ROOM;
+    let sums = !matches!(options.minimize, Minimize::Size | Minimize::Peak);
+    let on = (options.rules.plans || options.rules.sums) && sums && nodes <= room;
+    options.max_time.filter(|_| on).map_or(Duration::ZERO, |t| t.mul_f64(SHARE).min(MOST))
+}
+
+/// When the optimiser has to end, where lowering and scheduling took so long; none if there is no limit on time.
+pub(crate) fn ends(options: &Options, began: Instant, scheduling: Duration) -> Option<Instant> {
+    Some((began + options.max_time?).checked_sub(scheduling.mul_f64(AFTERWARDS)).unwrap_or(began))
+}
+
+/// A cheaper dag for the same values, or one that takes less memory where limits are given, with what the optimiser says of it; none if there is nothing
+/// to rewrite or nothing cheaper.
+pub(crate) fn improved(
+    dag: &Dag,
+    other: Alternatives<'_>,
+    options: &Options,
+    machine: &Machine,
+) -> Option<Optimised> {
     let rules = options.rules;
     // a given path is taken as it is
     let given = options.path.is_some() && !options.refine;
@@ -35,13 +72,13 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
     let on: BTreeSet<usize> = (0..RULES.len()).filter(is_on).collect();
     let max_nodes = options.egraph_nodes.unwrap_or(NODES);
     let goal = match options.minimize {
-        Minimize::Time => Goal::Time { price: 0.0 },
+        Minimize::Time => Goal::Time,
         Minimize::Macs => Goal::Macs,
         Minimize::Bytes => Goal::Bytes,
         // what is largest is not a sum over nodes
         Minimize::Size | Minimize::Peak => return None,
     };
-    if on.is_empty() || dag.len() > max_nodes / ROOM {
+    if on.is_empty() || dag.len() > max_nodes / ROOM || other.clock.is_over() {
         return None;
     }
     let rates = Rates {
@@ -52,8 +89,13 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
     };
     let costs = Costs { rates, goal };
     let rounds = options.egraph_steps.unwrap_or(STEPS);
-    let found = optimise(dag, &Settings { costs, rules: on, max_nodes, rounds, explain: options.explain });
-    (found.cost.1 < found.cost.0 * (1.0 - 1e-6)).then_some(found)
+    let (explain, limits, clock) = (options.explain, other.limits.to_vec(), other.clock);
+    let found = optimise(
+        dag,
+        other.candidates,
+        &Settings { costs, rules: on, max_nodes, rounds, explain, limits, clock },
+    );
+    (found.cost.1 < found.cost.0 * (1.0 - 1e-6) || !found.thrifty.is_empty()).then_some(found)
 }
 
 /// What a plan's objective is, summed over what it runs.

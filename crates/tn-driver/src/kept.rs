@@ -93,7 +93,9 @@ impl Keeper {
         let best = family.best(&format!("{limits:?}"));
         let hit = |kept: Kept, tree: Tree| {
             self.hits.set(self.hits.get() + 1);
+            let others = kept.trees.iter().skip(1).map(|t| form.tree_from(t));
             Ok(Outcome {
+                others: others.filter(|t| t.check(net).is_ok()).collect(),
                 cost: evaluate(net, &tree),
                 optimal: kept.optimal,
                 time_limited: kept.time_limited,
@@ -126,7 +128,7 @@ impl Keeper {
             (found.tree, found.optimal) = (tree, kept.optimal);
         }
         let kept = Kept {
-            trees: vec![form.tree_into(&found.tree)],
+            trees: [&found.tree].into_iter().chain(&found.others).map(|t| form.tree_into(t)).collect(),
             optimal: found.optimal,
             time_limited: found.time_limited,
             searches,

@@ -168,7 +168,9 @@ impl<'a> Search<'a> {
         let of = self.best.as_ref().map(|(_, outcomes, dag, _)| (outcomes.clone(), dag.clone()));
         let of = of.or_else(|| self.smallest.as_ref().map(|s| (s.outcomes.clone(), (*s.dag).clone())));
         let Some((outcomes, dag)) = of else { return Ok(()) };
-        if let Some(better) = joint::improved(&dag, self.options, &self.machine) {
+        if let Some(better) =
+            joint::improved(&dag, joint::Alternatives::default(), self.options, &self.machine)
+        {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             self.policies_of(&outcomes, Rc::new(better.dag))?;
         }

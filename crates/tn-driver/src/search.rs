@@ -229,6 +229,9 @@ impl Searcher {
         let open = networks.iter().enumerate().filter(|(k, _)| !known.contains_key(k));
         let mut rest: f64 = open.map(|(_, net)| weight(net)).sum();
         let after = Some(after_search(self.began.elapsed(), networks, options));
+        let tensors: usize = networks.iter().map(|n| n.inputs.len()).sum();
+        // a step and its operand, and for derivatives about as many again for each
+        let rewriting = crate::joint::time_for(options, 2 * tensors * entries(options).len());
         let mut out: Vec<Outcome> = Vec::with_capacity(networks.len());
         let mut alike = Alike::default();
         for (k, (region, net)) in prepared.regions.iter().zip(networks).enumerate() {
@@ -243,7 +246,7 @@ impl Searcher {
                 out.push(out[earlier].clone());
                 continue;
             }
-            let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
+            let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed() + rewriting));
             // A memory limit asks for more searches after these.
             let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
@@ -383,7 +386,11 @@ impl Searcher {
             },
         };
         match found {
-            Ok(outcome) => Ok(Outcome { tree: canonical.tree_back(outcome.tree), ..outcome }),
+            Ok(outcome) => Ok(Outcome {
+                tree: canonical.tree_back(outcome.tree),
+                others: outcome.others.into_iter().map(|t| canonical.tree_back(t)).collect(),
+                ..outcome
+            }),
             Err(e) => {
                 let e = tn_order::Infeasible {
                     indices: canonical.back(&e.indices),

@@ -67,7 +67,7 @@ impl<'a> Sharing<'a> {
     /// The search's outcomes with this region's tree replaced.
     fn outcome(&self, k: usize, tree: Tree) -> Outcome {
         let cost = evaluate(self.nets[k], &tree);
-        Outcome { tree, cost, optimal: self.nets[k].inputs.len() < 3, time_limited: false }
+        Outcome { tree, cost, optimal: self.nets[k].inputs.len() < 3, time_limited: false, others: vec![] }
     }
 
     /// Trees and plan within the limits, with the search's trees or with repeats, whichever is better.

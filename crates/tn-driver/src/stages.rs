@@ -347,6 +347,32 @@ pub(crate) fn dag(
     Ok(dag)
 }
 
+/// Dags of other good trees of the regions, to meet the one of the best in one graph. The k-th takes the k-th other tree of every region that has so
+/// many. None where trees are given, where one is sliced, and where the graph would have no room for them.
+pub(crate) fn candidates(
+    prepared: &Prepared,
+    outcomes: &[Outcome],
+    options: &Options,
+    nodes: usize,
+) -> Result<Vec<Dag>, Error> {
+    let room = options.egraph_nodes.unwrap_or(crate::joint::NODES) / 4;
+    let given = options.path.is_some() && !options.refine;
+    let sliced = outcomes.iter().any(|o| !o.tree.sliced.is_empty());
+    if !options.rules.plans || given || sliced || nodes > room {
+        return Ok(vec![]);
+    }
+    let most = outcomes.iter().map(|o| o.others.len()).max().unwrap_or(0);
+    let one = |k: usize| {
+        let swapped = |o: &Outcome| match o.others.get(k) {
+            Some(tree) => Outcome { tree: tree.clone(), ..o.clone() },
+            None => o.clone(),
+        };
+        let outcomes: Vec<Outcome> = outcomes.iter().map(swapped).collect();
+        dag(prepared, &outcomes, options, false)
+    };
+    (0..most).map(one).collect()
+}
+
 /// The dag with what is made of constants alone computed; none if nothing is.
 pub(crate) fn folded(prepared: &Prepared, dag: &Dag, options: &Options) -> Option<Dag> {
     let program = &prepared.program;

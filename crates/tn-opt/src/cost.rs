@@ -23,11 +23,8 @@ pub struct Rates {
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
-    /// Modelled seconds, with a price in seconds for every byte of a result.
-    Time {
-        /// Seconds a byte; 0 where memory is plenty.
-        price: f64,
-    },
+    /// Modelled seconds.
+    Time,
     /// Multiply-adds.
     Macs,
     /// Bytes moved.
@@ -63,6 +60,18 @@ pub fn size(dag: &Dag, d: Dim) -> f64 {
     d.eval(|s| dag.symbols[s].value().max(0) as u64) as f64
 }
 
+/// Whether a node is given, or another node's memory read differently.
+pub fn is_view(dag: &Dag, n: DagId) -> bool {
+    match dag.op(n) {
+        Op::Leaf(_) | Op::Number(_) | Op::At { .. } | Op::Slice { .. } | Op::Reshape { .. } => true,
+        Op::Einsum1 { a_labels, out_labels, conj, .. } => {
+            let distinct = (0..out_labels.len()).all(|i| !out_labels[..i].contains(&out_labels[i]));
+            distinct && !conj && a_labels.iter().all(|l| out_labels.contains(l))
+        }
+        _ => false,
+    }
+}
+
 /// Elements of a node at the planning values.
 pub fn elements(dag: &Dag, n: DagId) -> f64 {
     dag.dims(n).iter().map(|&d| size(dag, d)).product()
@@ -72,15 +81,10 @@ impl Costs {
     /// The cost of computing a node once its arguments are there, in the goal's unit; positive.
     pub fn node(&self, dag: &Dag, n: DagId) -> f64 {
         let (ops, read) = match dag.op(n) {
-            Op::Leaf(_) | Op::Number(_) | Op::At { .. } | Op::Slice { .. } | Op::Reshape { .. } => {
-                return FREE;
-            }
-            Op::Einsum1 { a, a_labels, out_labels, conj } => {
-                let distinct = (0..out_labels.len()).all(|i| !out_labels[..i].contains(&out_labels[i]));
+            _ if is_view(dag, n) => return FREE,
+            Op::Leaf(_) | Op::Number(_) | Op::At { .. } | Op::Slice { .. } | Op::Reshape { .. } => (0.0, 0.0),
+            Op::Einsum1 { a, a_labels, out_labels, .. } => {
                 let summed = a_labels.iter().any(|l| !out_labels.contains(l));
-                if distinct && !summed && !conj {
-                    return FREE;
-                }
                 let points = points(dag, &[(a_labels, *a), (out_labels, n)]);
                 (if summed { points } else { 0.0 }, elements(dag, *a))
             }
@@ -108,13 +112,17 @@ impl Costs {
         let cost = match self.goal {
             Goal::Macs => ops * rounds,
             Goal::Bytes => bytes * rounds,
-            Goal::Time { price } => {
+            Goal::Time => {
                 let busy = (ops / self.rates.macs_per_second).max(bytes / self.rates.bytes_per_second);
                 rounds * (busy + self.rates.step_seconds)
-                    + price * elements(dag, n) * self.rates.element_bytes
             }
         };
         cost.max(FREE)
+    }
+
+    /// Bytes that a result takes until its last user is done; 0 for what the caller holds, and for what is another node's memory read differently.
+    pub fn held(&self, dag: &Dag, n: DagId) -> f64 {
+        if is_view(dag, n) { 0.0 } else { elements(dag, n) * self.rates.element_bytes }
     }
 }
 

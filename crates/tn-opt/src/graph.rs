@@ -142,6 +142,11 @@ impl Joint {
         self.dag.op(n).args().into_iter().map(|a| self.known_class(a)).collect()
     }
 
+    /// The number of axes of a class's values.
+    pub fn rank(&self, class: Class) -> usize {
+        self.members(class).first().map_or(0, |&n| self.dag.dims(n).len())
+    }
+
     /// The number of nodes.
     pub fn len(&self) -> usize {
         self.dag.len()

@@ -11,14 +11,17 @@ pub mod cost;
 pub mod extract;
 pub mod fold;
 pub mod graph;
+pub mod meet;
 pub mod rules;
 pub mod scalar;
 
 use cost::Costs;
-use extract::{Choice, Extracted, extract};
+use extract::{Choice, Extracted, extract, extract_within};
 use graph::{Class, Joint};
+use meet::meet;
 use rules::{Context, Group, Pairs, RULES, Rule};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
 /// What the optimiser may do.
@@ -34,8 +37,25 @@ pub struct Settings {
     pub rounds: usize,
     /// Whether the gain of each rewrite is measured, which takes an extraction for each.
     pub explain: bool,
+    /// When it ends, whatever is left to do.
+    pub clock: Clock,
+    /// Bytes that results may take at once, beside what the caller holds: for each of them the cheapest choice within it is wanted too.
+    pub limits: Vec<f64>,
 }
 
+/// The end of the time, if there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Clock(pub Option<Instant>);
+
+impl Clock {
+    /// Whether the time is over.
+    pub fn is_over(&self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
+/// What the chain calls a part that another candidate had.
+pub const CANDIDATE: &str = "candidate";
 /// Operands of a window.
 const WINDOW: usize = 6;
 /// Steps whose windows are solved again in a round: those that cost the most.
@@ -62,12 +82,43 @@ pub struct Optimised {
     pub chain: Vec<Rewrite>,
     /// Everything that was applied, and what was chosen: enough to do it again.
     pub derivation: Derivation,
+    /// What is cheapest within the limits that were asked for, where it is something else.
+    pub thrifty: Vec<Thrifty>,
+}
+
+/// A choice that takes less memory and costs more.
+#[derive(Clone, Debug)]
+pub struct Thrifty {
+    /// The dag of the chosen nodes.
+    pub dag: Dag,
+    /// Its cost in the goal's unit.
+    pub cost: f64,
+    /// The nodes, as in [`Derivation::chosen`].
+    pub chosen: Vec<u32>,
+}
+
+impl Optimised {
+    /// The same with a thrifty choice instead.
+    pub fn with(&self, choice: &Thrifty) -> Optimised {
+        let derivation = Derivation { chosen: choice.chosen.clone(), ..self.derivation.clone() };
+        // gains were measured against another choice
+        Optimised {
+            dag: choice.dag.clone(),
+            cost: (self.cost.0, choice.cost),
+            chain: vec![],
+            derivation,
+            thrifty: vec![],
+            ..self.clone()
+        }
+    }
 }
 
 /// What was applied to a dag, so that a checker can apply it again and come to the same dag. Nodes are numbered as the rules make them, which is
 /// the same whenever the same rules are applied to the same dag in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derivation {
+    /// How many candidates entered the graph before the first round.
+    pub candidates: usize,
     /// Rounds of applications: the rule's name and the node.
     pub rounds: Vec<Vec<(String, u32)>>,
     /// The nodes that were chosen.
@@ -87,23 +138,37 @@ pub struct Rewrite {
     pub gain: f64,
 }
 
-/// Rewrites a dag.
-pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
+/// Rewrites a dag. `candidates` compute the same roots in other orders of contraction; what is chosen may take parts from each.
+pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised {
     let roots: Vec<DagId> = dag.roots.iter().map(|r| r.node).collect();
     let mut joint = Joint::new(dag.clone());
+    let mut derivation = Derivation::default();
+    let mut made_by: HashMap<DagId, (&'static str, DagId)> = HashMap::new();
+    let mut met = 0;
+    if let Some(&root) = roots.first().filter(|_| settings.rounds > 0) {
+        let mut room = (settings.max_nodes / 2).saturating_sub(joint.len());
+        for c in candidates {
+            let Some(left) = room.checked_sub(c.len()) else { break };
+            (room, derivation.candidates) = (left, derivation.candidates + 1);
+        }
+        met = meet(&mut joint, &candidates[..derivation.candidates], settings.clock);
+        made_by.extend((dag.len()..joint.len()).map(|m| (DagId(m as u32), (CANDIDATE, root))));
+    }
     let first: Choice = reachable(dag, &roots).into_iter().map(|n| (joint.known_class(n), n)).collect();
     let before: f64 = first.values().map(|&n| settings.costs.node(&joint.dag, n)).sum();
     let mut best = Extracted { choice: first, cost: before, optimal: false };
+    if met > 0 {
+        // what candidates have together is a better place to begin than any of them
+        best = extract(&joint, &settings.costs, &roots, Some(&best.choice), &BTreeSet::new(), settings.clock);
+    }
     let mut pairs = Pairs::default();
     let mut applied: BTreeMap<&'static str, usize> = BTreeMap::new();
-    let mut made_by: HashMap<DagId, (&'static str, DagId)> = HashMap::new();
     let mut done: BTreeSet<(usize, DagId)> = BTreeSet::new();
     let mut limited = false;
     // contractions that other rules made: an order of theirs may pay where they as made do not
     let mut fresh: Vec<DagId> = vec![];
-    let mut derivation = Derivation::default();
     for round in 0..settings.rounds {
-        let mut news = 0;
+        let mut news = if round == 0 { met } else { 0 };
         let mut log = vec![];
         for (k, rule) in RULES.iter().enumerate() {
             if !settings.rules.contains(&k) {
@@ -117,7 +182,7 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
                 if !done.insert((k, n)) {
                     continue;
                 }
-                if joint.len() >= settings.max_nodes {
+                if joint.len() >= settings.max_nodes || settings.clock.is_over() {
                     limited = true;
                     break;
                 }
@@ -140,21 +205,47 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
             break;
         }
         let start: Choice = best.choice.values().map(|&n| (joint.known_class(n), n)).collect();
-        let found = extract(&joint, &settings.costs, &roots, Some(&start), &BTreeSet::new());
+        let found = extract(&joint, &settings.costs, &roots, Some(&start), &BTreeSet::new(), settings.clock);
         // where classes merged so that what was chosen goes round in circles, what was found may be dearer
         let better = found.cost < best.cost * (1.0 - 1e-9);
         best = found;
         if !better && fresh.is_empty() && round > 0 {
             break;
         }
-        limited |= round + 1 == settings.rounds;
+        limited |= round + 1 == settings.rounds || settings.clock.is_over();
+        if settings.clock.is_over() {
+            break;
+        }
     }
     let after = best.cost;
     let chain = chain(&joint, &best, &made_by, settings, &roots);
     derivation.chosen = best.choice.values().map(|n| n.0).collect();
+    let thrifty = thrifty(&joint, &best, settings, &dag.roots);
     let dag = rebuilt(&joint, &best.choice, &dag.roots);
     let size = (joint.len(), joint.classes().count());
-    Optimised { dag, cost: (before, after), applied, size, limited, chain, derivation }
+    Optimised { dag, cost: (before, after), applied, size, limited, chain, derivation, thrifty }
+}
+
+/// The cheapest choices within the limits, as far as they differ from the cheapest of all and from each other.
+fn thrifty(joint: &Joint, best: &Extracted, settings: &Settings, roots: &[Root]) -> Vec<Thrifty> {
+    let nodes: Vec<DagId> = roots.iter().map(|r| r.node).collect();
+    let mut known = vec![best.choice.clone()];
+    let mut out = vec![];
+    for &limit in &settings.limits {
+        let Some(found) = extract_within(joint, &settings.costs, &nodes, &best.choice, limit) else {
+            continue;
+        };
+        if known.contains(&found.choice) {
+            continue;
+        }
+        out.push(Thrifty {
+            dag: rebuilt(joint, &found.choice, roots),
+            cost: found.cost,
+            chosen: found.choice.values().map(|n| n.0).collect(),
+        });
+        known.push(found.choice);
+    }
+    out
 }
 
 /// Applies one rule to one node; returns how much of what it made was news.
@@ -166,12 +257,16 @@ fn apply(joint: &mut Joint, pairs: &mut Pairs, rule: &Rule, n: DagId) -> usize {
     made.into_iter().filter(|&m| joint.equate(n, m)).count()
 }
 
-/// Applies a derivation to the dag that it began with.
+/// Applies a derivation to the dag that it began with, and the candidates that there were.
 ///
 /// # Errors
 /// A sentence: it names an unknown rule or node, or what it chooses is no dag of the roots.
-pub fn replay(dag: &Dag, derivation: &Derivation) -> Result<Dag, String> {
+pub fn replay(dag: &Dag, candidates: &[Dag], derivation: &Derivation) -> Result<Dag, String> {
     let mut joint = Joint::new(dag.clone());
+    let Some(candidates) = candidates.get(..derivation.candidates) else {
+        return Err(format!("{} candidates enter, of {}", derivation.candidates, candidates.len()));
+    };
+    meet(&mut joint, candidates, Clock::default());
     let mut pairs = Pairs::default();
     for (round, log) in derivation.rounds.iter().enumerate() {
         for (name, n) in log {
@@ -312,7 +407,7 @@ fn chain(
     for (k, ((from, rule), chosen)) in steps.into_iter().enumerate() {
         let gain = if settings.explain && k < MEASURED {
             let made = made_by.iter().filter(|(_, by)| **by == (rule, from)).map(|(n, _)| *n).collect();
-            extract(joint, &settings.costs, roots, None, &made).cost - best.cost
+            extract(joint, &settings.costs, roots, None, &made, settings.clock).cost - best.cost
         } else {
             0.0
         };

@@ -130,6 +130,9 @@ pub struct Outcome {
     pub optimal: bool,
     /// Whether the clock or the stop flag ended the search.
     pub time_limited: bool,
+    /// Other good trees that the search went on from last, without slices, best first: where a whole program decides, one of them may be better, or
+    /// parts of it.
+    pub others: Vec<Tree>,
 }
 
 /// Why there is no plan: the network is malformed, or nothing found satisfies the limits.

@@ -62,6 +62,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     search.report(&best);
     let mut optimal = n < 3 && best.sliced.is_empty();
     let mut time_limited = false;
+    let mut others = vec![];
     if (3..=exact_sparse::MAX_LEAVES).contains(&n) {
         search.warm_up(&mut best);
         if best.sliced.is_empty() {
@@ -69,27 +70,28 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     if !optimal && n >= 3 {
-        time_limited = improve(&mut search, &mut best);
+        time_limited = improve(&mut search, &mut best, &mut others);
     }
-    finish(net, &search, best, optimal, time_limited)
+    let others = others.into_iter().map(|c| Tree { ssa_path: c.path, sliced: vec![] }).collect();
+    Ok(Outcome { others, ..finish(net, &search, best, optimal, time_limited)? })
 }
 
 /// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
-fn improve(search: &mut Search<'_>, best: &mut Candidate) -> bool {
+fn improve(search: &mut Search<'_>, best: &mut Candidate, others: &mut Vec<Candidate>) -> bool {
     let fixed = !search.simple.prefix.is_empty();
     if !fixed && best.core.is_empty() {
         // a tree that was given is a tree of the simplified network too
         best.core = best.path.clone();
     }
     if !fixed || search.legs(best) > MOST_LEGS {
-        return run(search, best);
+        return run(search, best, others);
     }
     let mut cut = false;
     if search.simple.model.n() >= 3 {
         let given = if search.opts.start.is_some() { POLISH_GIVEN } else { POLISH };
         let share = search.clock.left().unwrap_or(0.0).max(0.0) * given;
         search.clock.reserve(share);
-        cut = run(search, best);
+        cut = run(search, best, others);
         search.clock.release(share);
     }
     search.simple = Simplified::none(&search.model);
@@ -197,7 +199,7 @@ pub(crate) fn finish(
     let tree = Tree { ssa_path: best.path, sliced };
     let cost = evaluate(net, &tree);
     if best.score.excess <= 0.0 {
-        return Ok(Outcome { tree, cost, optimal, time_limited });
+        return Ok(Outcome { tree, cost, optimal, time_limited, others: vec![] });
     }
     let n = m.n();
     let walk = m.walk(&tree.ssa_path, &best.sliced);

@@ -231,8 +231,21 @@ pub(crate) fn parallel<T: Send>(threads: usize, count: usize, job: impl Fn(usize
     done.into_iter().map(|d| d.1).collect()
 }
 
-/// Improves `best` within the budget. Returns whether the clock or the stop flag ended the search.
-pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
+/// Other trees that an outcome tells of, where the network has at most so many tensors.
+const OTHERS: usize = 3;
+const OTHERS_OF: usize = 4_000;
+
+/// Improves `best` within the budget; `others` get the best trees of other lines. Returns whether the clock or the stop flag ended the search.
+pub(crate) fn run(search: &Search<'_>, best: &mut Candidate, others: &mut Vec<Candidate>) -> bool {
+    let mut elite = Elite::default();
+    let cut = rounds(search, best, &mut elite);
+    elite.pool.retain(|c| c.sliced.is_empty() && c.path != best.path);
+    elite.pool.truncate(if search.model.n() <= OTHERS_OF { OTHERS } else { 0 });
+    others.append(&mut elite.pool);
+    cut
+}
+
+fn rounds(search: &Search<'_>, best: &mut Candidate, elite: &mut Elite) -> bool {
     let m = &search.simple.model;
     if m.n() < 3 {
         let c = search.greedy_start(0);
@@ -245,7 +258,6 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
     let timed = search.opts.max_time.is_some();
     let ends = || search.clock.left().map_or(f64::INFINITY, |l| l + search.clock.elapsed());
     let total = ends();
-    let mut elite = Elite::default();
     let take = |c: Candidate, best: &mut Candidate, elite: &mut Elite| {
         if c.score.better(&best.score) {
             *best = c.clone();
@@ -295,7 +307,7 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
         ..search.rate_core(pool[k].2.clone(), &[])
     });
     for c in rated {
-        take(c, best, &mut elite);
+        take(c, best, elite);
     }
     search.keep_time(best);
     let mut total = ends();
@@ -328,27 +340,27 @@ pub(crate) fn run(search: &Search<'_>, best: &mut Candidate) -> bool {
         });
         let results = match &sub {
             Some(sub) => parallel(threads, count as usize, |k| {
-                job(search, sub, (&starts, &kinds), &elite, best, jobs + k as u64, round, until)
+                job(search, sub, (&starts, &kinds), elite, best, jobs + k as u64, round, until)
             }),
-            None => vec![windows(search, &starts, &elite, best, round, until, threads)],
+            None => vec![windows(search, &starts, elite, best, round, until, threads)],
         };
         for c in results {
-            take(c, best, &mut elite);
+            take(c, best, elite);
         }
         if let Some(c) = meet(search, &elite.pool, best) {
-            take(Candidate { line: best.line, ..c }, best, &mut elite);
+            take(Candidate { line: best.line, ..c }, best, elite);
         }
         if best.score.better(&before)
             && let Some(c) = reconfigure(search, best)
         {
-            take(Candidate { line: best.line, ..c }, best, &mut elite);
+            take(Candidate { line: best.line, ..c }, best, elite);
         }
         let lead = elite.pool.first().filter(|l| by_guide(search.kind) && l.guide.better(&led)).cloned();
         if let Some(lead) = lead {
             led = lead.guide;
             if let Some(c) = reconfigure(search, &lead) {
                 led = c.guide;
-                take(Candidate { line: lead.line, ..c }, best, &mut elite);
+                take(Candidate { line: lead.line, ..c }, best, elite);
             }
         }
         still = if best.score.better(&before) { 0 } else { still + 1 };
