@@ -31,6 +31,6 @@ pub fn text_hash(text: &str) -> String {
 }
 
 /// What a plan's text is hashed for in headers: everything that decides the kernels.
-fn plan_hash(plan: &tn_plan::ir::Plan) -> String {
+pub fn plan_hash(plan: &tn_plan::ir::Plan) -> String {
     text_hash(&format!("{plan:?}"))
 }

@@ -101,6 +101,7 @@ pub fn chain_json(c: &Compiled) -> Value {
         "source_hash": c.prepared.source_hash,
         "regions": regions,
         "dag_hash": dag_hash(b.unfolded.as_deref().unwrap_or(&b.dag)),
+        "plan_hash": tn_codegen::plan_hash(&b.plan),
         "modelled_seconds": b.plan.summary.modelled_seconds,
     });
     if let (Some(w), Some(out)) = (&b.rewritten, out.as_object_mut()) {
@@ -117,8 +118,8 @@ pub fn chain_json(c: &Compiled) -> Value {
     out
 }
 
-/// Checks a record: plans the source with the same options, applies every rule of the record again, and compares the dags. Returns the hash that both
-/// come to.
+/// Checks a record: plans the source with the same options, applies every rule of the record again, and compares the dags, and the hash of
+/// the plan, which the emitted code names too. Returns the hash of the dag.
 ///
 /// # Errors
 /// The record is malformed, belongs to another source, or does not lead to the plan; whatever [`compile`] says.
@@ -153,7 +154,7 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
     if text("dag_hash") != Some(hash.clone()) {
         return Err(wrong("its rules do not lead to the dag that it names"));
     }
-    if hash != dag_hash(dag) {
+    if hash != dag_hash(dag) || text("plan_hash") != Some(tn_codegen::plan_hash(&built.plan)) {
         return Err(wrong("it leads to another plan than this source has"));
     }
     Ok(hash)

@@ -141,12 +141,15 @@ mod tests {
     use proptest::prelude::*;
     use proptest::strategy::ValueTree;
 
+    /// What a result takes, and for each way to make it the cost and numbers that name its arguments.
+    type Drawn = (u32, Vec<(u32, Vec<u16>)>);
+
     /// A random graph of `2..most` classes: class k has nodes whose arguments are earlier classes, so that there are no cycles.
     fn graph(most: usize) -> impl Strategy<Value = Flat> {
         let node = (1u32..20, proptest::collection::vec(any::<u16>(), 1..4));
         let class = (1u32..12, proptest::collection::vec(node, 1..4));
         proptest::collection::vec(class, 4..most).prop_map(|classes| {
-            let class = |(k, (bytes, options)): (usize, (u32, Vec<(u32, Vec<u16>)>))| {
+            let class = |(k, (bytes, options)): (usize, Drawn)| {
                 let way = |(cost, args): (u32, Vec<u16>)| {
                     // near ones, so that most classes are needed; the first two need nothing
                     let args = args.iter().filter(|_| k > 1).map(|&a| k - 1 - a as usize % k.min(5));
