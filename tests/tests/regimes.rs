@@ -96,6 +96,22 @@ fn every_size_costs_what_a_plan_for_it_costs() {
     }
 }
 
+/// At one row, orders are equally good that are not for thousands: a hint of one row is no reason to keep the wrong one.
+#[test]
+fn an_open_operator_with_a_hint_of_one_row() {
+    for grad in [false, true] {
+        let options = Options { grad, ..Options::default() };
+        let made = compiled(&layer(false, 8, 8, "f32", "dyn(1, max = 4096)"), &options);
+        let schedules = made.plan().unwrap().schedules();
+        assert!(schedules.len() > 1 && schedules[0].regions[0].ssa_path != schedules[1].regions[0].ssa_path);
+        for n in [1, 32, 512, 4096] {
+            let fixed = compiled(&layer(false, 8, 8, "f32", &n.to_string()), &options);
+            let best = fixed.plan().unwrap().summary.modelled_seconds;
+            assert!(cost_at(&made, n).modelled_seconds <= 1.10 * best, "batch {n}");
+        }
+    }
+}
+
 #[test]
 fn one_schedule_is_the_plan_of_before() {
     let text = layer(false, 8, 8, "f32", RANGE);

@@ -30,10 +30,12 @@ const LOSS: f64 = 1.05;
 const CLOSE: f64 = 1.02;
 /// Schedules of a plan, at most: each is code of its own.
 const MAX_SCHEDULES: usize = 4;
-/// Sizes that a network is planned at, at most, the hint among them; the same with a clock, and the parts of the time that the hint and each
-/// other size then have.
+/// Sizes that a network is planned at, at most, the hint among them; the same where that takes long: with a clock, or with a region of more tensors
+/// than are solved exactly.
 const MAX_PLANS: usize = 12;
-const MAX_PLANS_TIMED: usize = 5;
+const MAX_PLANS_SLOW: usize = 5;
+const EXACT: usize = 20;
+/// The parts of the time that the hint and each other size have.
 const HINT_SHARE: f64 = 0.6;
 const SIZE_SHARE: f64 = 0.1;
 /// Sizes that are tried at both ends to see which decides.
@@ -95,7 +97,9 @@ pub(crate) fn with_regimes(
     let mut symbols = symbols(prepared, options);
     let used = used_symbols(&built.plan, machine);
     symbols.retain(|(s, _)| used.contains(s));
-    let planner = Planner { prepared, options, machine, began };
+    let slow = options.max_time.is_some() || prepared.regions.iter().any(|r| r.inputs.len() > EXACT);
+    let most = if slow { MAX_PLANS_SLOW } else { MAX_PLANS };
+    let planner = Planner { prepared, options, machine, began, most };
     let mut best: Option<(f64, Ladder<'_>)> = None;
     let mut cached = made.cached;
     for (symbol, top) in symbols {
@@ -124,6 +128,8 @@ struct Planner<'a> {
     machine: &'a Machine,
     /// When the compilation began.
     began: Instant,
+    /// Sizes that are planned at, at most.
+    most: usize,
 }
 
 impl Planner<'_> {
@@ -218,10 +224,9 @@ impl<'a> Ladder<'a> {
 
     /// Adds the schedule of a size; false if there is none, or no more are looked for.
     fn plan_at(&mut self, n: u64) -> Result<bool, Error> {
-        let Options { max_time, memory, .. } = self.planner.options;
-        let most = if max_time.is_some() { MAX_PLANS_TIMED } else { MAX_PLANS };
+        let memory = self.planner.options.memory;
         let known = self.candidates.iter().any(|c| c.at == n && (memory.is_none() || c.prepared.is_some()));
-        if known || self.plans >= most || self.planner.is_over() {
+        if known || self.plans >= self.planner.most || self.planner.is_over() {
             return Ok(known);
         }
         self.plans += 1;

@@ -70,7 +70,7 @@ pub fn regimes_text(plan: &Plan) -> String {
         ]);
     }
     format!(
-        "{} schedules, each for a range of `{name}`; all else here is of the one marked *\n{}",
+        "{} schedules, each for a range of `{name}`; steps and totals are of the one for the hint, marked *\n{}",
         table.len(),
         table.render()
     )
