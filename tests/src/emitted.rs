@@ -294,7 +294,13 @@ impl RustCall<'_> {
         if !m.sizes.is_empty() {
             let parts: Vec<String> =
                 m.sizes.iter().map(|z| format!("{}: {}", m.symbols[*z].name, self.job.size(*z))).collect();
-            args.push(format!("{}::Sizes {{ {} }}", plan.name, parts.join(", ")));
+            let sizes = format!("{}::Sizes {{ {} }}", plan.name, parts.join(", "));
+            let said = format!("{}::workspace_len({sizes})", plan.name);
+            let _ = writeln!(self.s, "assert_eq!({said}.max({workspace}), {said});");
+            if entry.kind == EntryKind::ForwardSaving {
+                let _ = writeln!(self.s, "assert_eq!({}::saved_len({sizes}), {saved});", plan.name);
+            }
+            args.push(sizes);
         }
         self.flat("params", Class::Leaf);
         self.arrays(&m.inputs, "in", Class::Leaf);
@@ -386,7 +392,7 @@ pub fn run_rust(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
         let _ = writeln!(mods, "mod {name};");
         write_given(job, dir)?;
         let mut call = RustCall { job, m: &m, s: String::new() };
-        job.plan.entries.iter().for_each(|e| call.call(e));
+        job.entries().iter().for_each(|e| call.call(e));
         let _ = write!(functions, "#[allow(non_snake_case)]\nfn run_{name}() {{\n{}}}\n", call.s);
         let _ = writeln!(body, "run_{name}();");
     }
@@ -593,7 +599,7 @@ pub fn run_cuda(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
         write_given(job, dir)?;
         let m = lower_plan(&job.plan, Target::Gpu).map_err(|e| e.to_string())?;
         let (mut call, mut open) = (CudaCall { job, m: &m, s: String::new() }, false);
-        job.plan.entries.iter().for_each(|e| call.call(e, &mut open));
+        job.entries().iter().for_each(|e| call.call(e, &mut open));
         let close = if open { "}" } else { "" };
         let _ = write!(functions, "static void run_{}() {{\n{}{close}\n}}\n", job.plan.name, call.s);
         let _ = writeln!(body, "run_{}();", job.plan.name);

@@ -9,7 +9,7 @@ use tn_ir::dag::ArrayRole;
 use tn_ir::dtype::DType;
 use tn_ir::size::{SymbolId, numel};
 use tn_plan::cost::hint;
-use tn_plan::ir::{Class, EntryKind, Plan};
+use tn_plan::ir::{Class, Entry, EntryKind, Plan};
 use tn_runtime::random::Stream;
 
 /// Values by entry and owner.
@@ -100,6 +100,10 @@ impl Job {
     /// The value of a run-time size.
     pub fn size(&self, s: SymbolId) -> u64 {
         self.sizes.get(s.0 as usize).copied().unwrap_or(0)
+    }
+    /// The entries of the schedule for the sizes.
+    pub fn entries(&self) -> &[Entry] {
+        self.plan.entries_at(|s| self.size(s))
     }
     /// Elements of an array with these legs.
     pub fn len(&self, dims: &[tn_ir::size::Dim]) -> usize {

@@ -41,6 +41,7 @@ fn plan(dtype: DType) -> Plan {
         entries: vec![],
         regions: vec![],
         summary: Summary::default(),
+        regimes: None,
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::draw::RegionNet;
 use crate::error::{Error, SourceErrors};
 use crate::joint;
-use crate::json::{SearchFacts, plan_json};
+use crate::json::{SearchFacts, plan_json, totals_json};
 use crate::memory::Fitting;
 use crate::options::{Options, Source};
+use crate::regimes;
 use crate::region_plan::{network_of, region_plan};
 use crate::search::Searcher;
 use crate::sharing::Sharing;
@@ -19,7 +20,7 @@ use tn_ir::dag::{Dag, Op};
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::regions::{RegionRules, regions};
-use tn_ir::size::SymbolId;
+use tn_ir::size::{Symbol, SymbolId, SymbolKind};
 use tn_order::{Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
@@ -104,10 +105,10 @@ impl Compiled {
     }
     /// The object of `tnc plan --format json`.
     pub fn json(&self) -> serde_json::Value {
-        let summary = self.built.as_ref().map(|b| &b.plan.summary);
-        let kinds = self.built.iter().flat_map(|b| b.plan.entries.iter().map(|e| e.kind));
-        let kinds: Vec<_> = kinds.collect();
-        plan_json(&self.prepared.program.name, &self.region_plans, summary, &kinds, self.facts)
+        match &self.built {
+            Some(b) => plan_json(&b.plan, self.facts),
+            None => totals_json(&self.prepared.program.name, &self.region_plans, None, &[], self.facts),
+        }
     }
     /// Warnings as text.
     pub fn warnings(&self, color: bool) -> String {
@@ -126,6 +127,41 @@ impl Prepared {
     /// Warnings as text.
     pub fn warnings(&self, color: bool) -> String {
         tn_dsl::diag::render_all(&self.warnings, &self.sources, color)
+    }
+    /// The same network with another hint or maximum of a run-time size.
+    ///
+    /// # Errors
+    /// Those of the stages from there to the regions.
+    pub(crate) fn at(
+        &self,
+        symbol: SymbolId,
+        kind: SymbolKind,
+        options: &Options,
+    ) -> Result<Prepared, Error> {
+        let mut source_program = self.source_program.clone();
+        source_program.symbols[symbol].kind = kind;
+        let values: Vec<i64> = source_program.symbols.iter().map(Symbol::value).collect();
+        for id in source_program.indices.ids() {
+            let size = &mut source_program.indices[id].size;
+            if size.poly.degree(symbol) > 0 {
+                let value = size.poly.eval(|s| values.get(s.0 as usize).copied().unwrap_or(0));
+                size.value = u64::try_from(value).unwrap_or(0);
+            }
+        }
+        let program = stages::normalise(&source_program, &self.sources)?;
+        let regions = regions(&program, RegionRules { structure: options.rules.structure });
+        Ok(Prepared {
+            source_program,
+            program,
+            regions,
+            sources: self.sources.clone(),
+            warnings: vec![],
+            source_name: self.source_name.clone(),
+            structural: self.structural.clone(),
+            files: self.files.clone(),
+            source_hash: self.source_hash.clone(),
+            needs_grad: self.needs_grad.clone(),
+        })
     }
     /// The regions as the search sees them.
     pub fn networks(&self) -> Vec<Network> {
@@ -212,35 +248,55 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 /// As for [`compile`].
 pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
     let machine = crate::machine::load(options.machine.as_deref())?;
+    let first = made(&prepared, &regimes::options_at_hints(&prepared, options), &machine, began)?;
+    if let Some(built) = &first.built {
+        stages::means_what_the_program_means(&prepared, built, options)?;
+    }
+    let Made { outcomes, built, cached } = regimes::with_regimes(&prepared, first, options, &machine, began)?;
+    let region_plans = region_plans(&prepared, &prepared.networks(), &outcomes);
+    let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
+    let facts = SearchFacts { seconds: began.elapsed().as_secs_f64(), seed: options.seed, cached, shared };
+    Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
+}
+
+/// What was made for one set of sizes.
+#[derive(Clone)]
+pub(crate) struct Made {
+    /// The search's answer for each region.
+    pub outcomes: Vec<Outcome>,
+    /// The plan unless a tensor is too large for any memory.
+    pub built: Option<Built>,
+    /// Whether everything that was searched for had been kept.
+    pub cached: bool,
+}
+
+/// Plans with run-time sizes at the hints.
+///
+/// # Errors
+/// No plan within the limits; whatever a stage says.
+pub(crate) fn made(
+    prepared: &Prepared,
+    options: &Options,
+    machine: &Machine,
+    began: Instant,
+) -> Result<Made, Error> {
     let networks = prepared.networks();
-    let searcher = Searcher::new(&prepared, options, &machine, began)?;
-    let planning = |searcher| {
-        Planning { prepared: &prepared, networks: &networks, searcher, options, machine: &machine }.planned()
-    };
+    let searcher = Searcher::new(prepared, options, machine, began)?;
+    let planning =
+        |searcher| Planning { prepared, networks: &networks, searcher, options, machine }.planned();
     let mut found = planning(&searcher);
     if options.memory.is_some() {
         // Regions that are better one by one do not make a plan that is faster within the limit.
-        if let Some(trees) = searcher.floor(&prepared, options) {
+        if let Some(trees) = searcher.floor(prepared, options) {
             found = faster(found, planning(&searcher.fixed(trees)));
         }
         if let Ok((outcomes, Some(built))) = &found {
-            searcher.keep_whole(&prepared, options, outcomes, &built.plan);
+            searcher.keep_whole(prepared, options, outcomes, &built.plan);
         }
     }
     searcher.finish();
     let (outcomes, built) = found?;
-    if let Some(built) = &built {
-        stages::means_what_the_program_means(&prepared, built, options)?;
-    }
-    let region_plans = region_plans(&prepared, &networks, &outcomes);
-    let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
-    let facts = SearchFacts {
-        seconds: began.elapsed().as_secs_f64(),
-        seed: options.seed,
-        cached: searcher.cached(),
-        shared,
-    };
-    Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
+    Ok(Made { outcomes, built, cached: searcher.cached() })
 }
 
 /// Trees, and the plan unless a tensor is too large for any memory.

@@ -3,7 +3,7 @@
 use crate::region_plan::{log10_sum, tree_of};
 use serde_json::{Map, Value, json};
 use tn_order::linear_path;
-use tn_plan::ir::{EntryKind, RegionPlan, Summary};
+use tn_plan::ir::{EntryKind, Plan, RegionPlan, SizeRange, Summary};
 
 /// What the search itself says of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -18,8 +18,18 @@ pub struct SearchFacts {
     pub shared: bool,
 }
 
-/// The object of `tnc plan --format json`. `summary` is absent for a plan that is too large to allocate.
-pub fn plan_json(
+/// The object of `tnc plan --format json` for a plan.
+pub fn plan_json(plan: &Plan, facts: SearchFacts) -> Value {
+    let kinds: Vec<EntryKind> = plan.entries.iter().map(|e| e.kind).collect();
+    let mut out = totals_json(&plan.name, &plan.regions, Some(&plan.summary), &kinds, facts);
+    if let (Some(map), Some(regimes)) = (out.as_object_mut(), regimes_json(plan)) {
+        map.insert("regimes".into(), regimes);
+    }
+    out
+}
+
+/// The same; `summary` is absent for a plan that is too large to allocate.
+pub(crate) fn totals_json(
     name: &str,
     regions: &[RegionPlan],
     summary: Option<&Summary>,
@@ -59,6 +69,30 @@ pub fn plan_json(
         put("slices", slices(one));
     }
     Value::Object(out)
+}
+
+/// The schedules of a plan that has several, smallest sizes first: the array `regimes` of [`plan_json`], whose other keys are of the one for the
+/// hints.
+fn regimes_json(plan: &Plan) -> Option<Value> {
+    let regimes = plan.regimes.as_ref()?;
+    let one = |(range, schedule): (SizeRange, std::borrow::Cow<'_, Plan>)| {
+        let s = &schedule.summary;
+        let entries = s.entries.iter().zip(&schedule.entries);
+        json!({
+            "size": plan.symbols.get(regimes.symbol).map(|s| &s.name),
+            "low": range.low,
+            "high": range.high,
+            "planned_at": tn_plan::cost::hint(&schedule, regimes.symbol),
+            "log10_macs": number(log10_sum(schedule.regions.iter().map(|r| r.log10_macs))),
+            "peak_bytes": bytes(s.peak_bytes),
+            "workspace_bytes": bytes(s.workspace_bytes),
+            "saved_bytes": bytes(s.saved_bytes),
+            "modelled_seconds": number(s.modelled_seconds),
+            "entries": entries.map(|(s, e)| entry_json(e.kind, s)).collect::<Vec<_>>(),
+            "regions": schedule.regions.iter().map(region_json).collect::<Vec<_>>(),
+        })
+    };
+    Some(plan.ranges().into_iter().zip(plan.schedules()).map(one).collect())
 }
 
 fn entry_json(kind: EntryKind, e: &tn_plan::ir::EntrySummary) -> Value {
@@ -151,7 +185,7 @@ mod tests {
 
     #[test]
     fn all_keys_of_the_surface_are_there() {
-        let value = plan_json("n", &[region()], Some(&Summary::default()), &[], SearchFacts::default());
+        let value = totals_json("n", &[region()], Some(&Summary::default()), &[], SearchFacts::default());
         for key in [
             "regions",
             "log10_macs",
@@ -192,7 +226,7 @@ mod tests {
 
     #[test]
     fn several_regions_have_no_path_at_the_top() {
-        let value = plan_json("n", &[region(), region()], None, &[], SearchFacts::default());
+        let value = totals_json("n", &[region(), region()], None, &[], SearchFacts::default());
         assert!(value.get("path").is_none());
         assert_eq!(value["peak_bytes"], Value::Null);
         assert!((value["log10_macs"].as_f64().unwrap() - 200f64.log10()).abs() < 1e-12);

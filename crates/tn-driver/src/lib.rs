@@ -34,6 +34,7 @@ pub mod pareto;
 pub mod paths;
 mod plan_file;
 pub mod print;
+mod regimes;
 pub mod region_plan;
 pub mod report;
 mod rules;

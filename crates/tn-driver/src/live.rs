@@ -1,7 +1,7 @@
 //! What is in memory when a plan needs the most of it.
 
 use tn_ir::size::SymbolId;
-use tn_plan::cost::entry_bytes;
+use tn_plan::cost::{declared_max, entry_bytes, peak_bytes_at_max};
 use tn_plan::ir::{Buffer, Class, Entry, Plan};
 
 /// How many tensors are named; the rest are of no help.
@@ -76,6 +76,14 @@ pub fn live_at_worst(plan: &Plan, value_of: &dyn Fn(SymbolId) -> i64) -> Vec<(St
         }
     }
     worst.map(|(_, entry)| timeline(plan, entry, value_of, SHOWN).at_peak).unwrap_or_default()
+}
+
+/// The same with run-time sizes at their declared maxima; of several schedules, those of the one that needs most at the end of its range.
+pub fn live_at_max(plan: &Plan) -> Vec<(String, u128)> {
+    let schedules = plan.schedules();
+    let peaks: Vec<u128> = schedules.iter().map(|p| peak_bytes_at_max(p)).collect();
+    let worst = (0..peaks.len()).fold(0, |w, k| if peaks[k] > peaks[w] { k } else { w });
+    schedules.get(worst).map(|p| live_at_worst(p, &|s| declared_max(p, s))).unwrap_or_default()
 }
 
 fn elements(p: &tn_ir::size::Poly, value_of: &dyn Fn(SymbolId) -> i64) -> u128 {

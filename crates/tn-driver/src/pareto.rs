@@ -2,13 +2,14 @@
 //!
 //! The network is planned without a limit, then under limits that leave less and less for what a plan may choose about: the workspace and what is saved
 //! for the gradient. Under each limit, values are saved or made again, trees are searched anew and sliced, as `--memory` does; so `--memory` with a row's peak
-//! gives that row's plan or a better one. Rows that need more memory than another and are no faster are left out.
+//! gives that row's plan or a better one. A point is one schedule, that of the hints of run-time sizes. Rows that need more memory than another and are no faster are left out.
 
 use crate::compile::compile;
 use crate::draw::svg_page;
 use crate::error::Error;
 use crate::options::{Options, Source};
 use crate::report::show_seconds;
+use crate::rules::Rules;
 use crate::table::Table;
 use crate::values::show_bytes;
 use serde_json::{Value, json};
@@ -63,7 +64,8 @@ pub fn run_pareto(source: &Source, options: &Options) -> Result<Vec<Point>, Erro
 }
 
 fn point(source: &Source, options: &Options) -> Result<Point, Error> {
-    let compiled = compile(source, options)?;
+    let rules = Rules { regimes: false, ..options.rules };
+    let compiled = compile(source, &Options { rules, ..options.clone() })?;
     let s = &compiled.plan()?.summary;
     Ok(Point {
         peak: s.peak_bytes,

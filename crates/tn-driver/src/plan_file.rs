@@ -4,7 +4,7 @@ use crate::error::{Error, Infeasible, Limit};
 use crate::hash::StableHash;
 use crate::options::Options;
 use std::path::Path;
-use tn_plan::cost::{declared_max, peak_bytes_at_max};
+use tn_plan::cost::peak_bytes_at_max;
 use tn_plan::ir::{EntryKind, Plan};
 use tn_plan::verify::VerifiedPlan;
 
@@ -89,10 +89,12 @@ pub fn is_within(plan: &Plan, memory: Option<u64>, max_size: Option<u64>) -> Res
     };
     let peak = peak_bytes_at_max(plan);
     if let Some(limit) = memory.filter(|&m| u128::from(m) < peak) {
-        let live = crate::live::live_at_worst(plan, &|s| declared_max(plan, s));
+        let live = crate::live::live_at_max(plan);
         return fail(Limit::Memory(limit), peak, live);
     }
-    let largest = plan.regions.iter().map(|r| r.log2_max_size).fold(0.0, f64::max);
+    let schedules = plan.schedules();
+    let regions = schedules.iter().flat_map(|p| &p.regions);
+    let largest = regions.map(|r| r.log2_max_size).fold(0.0, f64::max);
     match max_size.filter(|&n| (n as f64).log2() < largest - 1e-9) {
         Some(limit) => fail(Limit::MaxSize(limit), largest.min(126.0).exp2().round() as u128, vec![]),
         None => Ok(()),

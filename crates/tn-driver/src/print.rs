@@ -7,7 +7,7 @@ use std::fmt::Write;
 use tn_dsl::source::SourceMap;
 use tn_ir::program::{IndexId, Node, Operand, Program, Role};
 use tn_ir::region::Region;
-use tn_plan::ir::{Entry, Item, Plan, RegionPlan};
+use tn_plan::ir::{Entry, Item, Plan, RegionPlan, SizeRange};
 
 /// An intermediate form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn print(source: &Source, options: &Options, form: Form) -> Result<String, E
     if let Source::Plan(path) = source {
         let plan = crate::load_plan(path)?;
         return match form {
-            Form::Network => Ok(plan.regions.iter().map(tree_text).collect()),
+            Form::Network => Ok(trees_text(&plan)),
             Form::Plan => Ok(plan_text(&plan)),
             Form::Kernels => kernels_text(&plan),
             Form::Ast | Form::Program => Err(Error::Usage(
@@ -47,7 +47,9 @@ pub fn print(source: &Source, options: &Options, form: Form) -> Result<String, E
             let compiled = compile(source, options)?;
             let prepared: &Prepared = &compiled.prepared;
             let pairs = prepared.regions.iter().zip(&compiled.region_plans);
-            pairs.map(|(r, p)| region_text(r) + &tree_text(p)).collect()
+            let own: String = pairs.map(|(r, p)| region_text(r) + &tree_text(p)).collect();
+            let several = compiled.built.as_ref().filter(|b| b.plan.regimes.is_some());
+            own + &several.map_or_else(String::new, |b| trees_text(&b.plan))
         }
         Form::Plan => plan_text(compile(source, options)?.plan()?),
         Form::Kernels => kernels_text(compile(source, options)?.plan()?)?,
@@ -143,6 +145,25 @@ fn region_text(r: &Region) -> String {
     out
 }
 
+/// The trees of a plan; of several schedules, those of each under its range.
+fn trees_text(plan: &Plan) -> String {
+    let ranges = plan.ranges();
+    let mut out = String::new();
+    for (k, schedule) in plan.schedules().iter().enumerate() {
+        out.push_str(&heading(plan, ranges.get(k)));
+        schedule.regions.iter().for_each(|r| out.push_str(&tree_text(r)));
+    }
+    out
+}
+
+/// `schedule for b in 1..=16`; nothing where there is one schedule.
+fn heading(plan: &Plan, range: Option<&SizeRange>) -> String {
+    match (&plan.regimes, range) {
+        (Some(r), Some(range)) => format!("schedule for {} in {range}\n", plan.symbols[r.symbol].name),
+        _ => String::new(),
+    }
+}
+
 fn tree_text(r: &RegionPlan) -> String {
     let mut out = format!("tree {} over {} tensors\n", r.name, r.inputs.len());
     for &i in &r.sliced {
@@ -157,8 +178,12 @@ fn tree_text(r: &RegionPlan) -> String {
 /// L4 as text: buffers, then loops and steps as they run.
 pub fn plan_text(plan: &Plan) -> String {
     let mut out = format!("plan {} {}\n", plan.name, plan.dtype);
-    for entry in &plan.entries {
-        entry_text(&mut out, plan, entry);
+    let ranges = plan.ranges();
+    for (k, schedule) in plan.schedules().iter().enumerate() {
+        out.push_str(&heading(plan, ranges.get(k)));
+        for entry in &schedule.entries {
+            entry_text(&mut out, schedule, entry);
+        }
     }
     out
 }

@@ -44,11 +44,36 @@ pub fn report(plan: &Plan, machine: &Machine) -> String {
     totals.row(["bytes moved, forward", &show_bytes(bytes as u128)]);
     totals.row(["modelled time", &show_seconds(s.modelled_seconds)]);
     out.push_str(&totals.render());
+    out.push_str(&regimes_text(plan));
     regions(&mut out, &plan.regions);
     for entry in &plan.entries {
         steps(&mut out, plan, entry, machine);
     }
     out
+}
+
+/// The schedules of a plan that has several: the sizes that each is for, and what it costs at the size that it was planned at.
+pub fn regimes_text(plan: &Plan) -> String {
+    let Some(regimes) = &plan.regimes else { return String::new() };
+    let name = plan.symbols.get(regimes.symbol).map_or("?", |s| s.name.as_str());
+    let mut table = Table::new([name, "planned at", "multiply-adds", "peak", "saved", "modelled"]);
+    for (range, schedule) in plan.ranges().into_iter().zip(plan.schedules()) {
+        let s = &schedule.summary;
+        let own = if range == regimes.own { " *" } else { "" };
+        table.row([
+            format!("{range}{own}"),
+            hint(&schedule, regimes.symbol).to_string(),
+            show_log10(log10_sum(schedule.regions.iter().map(|r| r.log10_macs))),
+            show_bytes(s.peak_bytes),
+            show_bytes(s.saved_bytes),
+            show_seconds(s.modelled_seconds),
+        ]);
+    }
+    format!(
+        "{} schedules, each for a range of `{name}`; steps and totals are of the one for the hint, marked *\n{}",
+        table.len(),
+        table.render()
+    )
 }
 
 /// `48584 (10^4.686)`: a count by its logarithm; nothing is `0`.

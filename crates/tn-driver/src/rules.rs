@@ -15,35 +15,39 @@ pub struct Rules {
     pub sharing: bool,
     /// Products over sums, sums of products, maps of maps, scalar rewrites.
     pub sums: bool,
+    /// Several schedules where one for all values of a run-time size costs too much.
+    pub regimes: bool,
     /// Single rules of the optimiser's table that are off, a bit each.
     pub single: u32,
 }
 
 /// Name, what it is about.
-const GROUPS: [(&str, &str); 4] = [
+const GROUPS: [(&str, &str); 5] = [
     ("plans", "candidate trees meet in one graph, and windows of it are solved again"),
     ("structure", "isometries cancel with their conjugates"),
     ("sharing", "trees in which equal parts are made once"),
     ("sums", "products over sums, common factors, maps of maps, constants"),
+    ("regimes", "several schedules, each for a range of a `dyn` size"),
 ];
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { plans: true, structure: true, sharing: true, sums: true, single: 0 }
+        Rules { plans: true, structure: true, sharing: true, sums: true, regimes: true, single: 0 }
     }
 }
 
 impl Rules {
     /// Nothing is rewritten.
-    pub const NONE: Rules = Rules { plans: false, structure: false, sharing: false, sums: false, single: 0 };
+    pub const NONE: Rules =
+        Rules { plans: false, structure: false, sharing: false, sums: false, regimes: false, single: 0 };
 
     /// The groups and what each is about, for help texts.
     pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
         GROUPS.into_iter()
     }
 
-    fn flags(&mut self) -> [&mut bool; 4] {
-        [&mut self.plans, &mut self.structure, &mut self.sharing, &mut self.sums]
+    fn flags(&mut self) -> [&mut bool; 5] {
+        [&mut self.plans, &mut self.structure, &mut self.sharing, &mut self.sums, &mut self.regimes]
     }
 }
 
@@ -78,13 +82,20 @@ impl FromStr for Rules {
 }
 
 impl fmt::Display for Rules {
-    /// The groups that are on.
+    /// The groups that are on; `regimes`, which changes no schedule, is shown where it is off or alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut copy = *self;
+        let mut copy = Rules { regimes: false, ..*self };
         let flags = copy.flags().map(|b| *b);
         let on: Vec<&str> = GROUPS.iter().zip(flags).filter(|(_, on)| *on).map(|(g, _)| g.0).collect();
-        f.write_str(if on.is_empty() { "none" } else { "" })?;
+        f.write_str(match (on.is_empty(), self.regimes) {
+            (true, true) => "regimes",
+            (true, false) => "none",
+            (false, _) => "",
+        })?;
         f.write_str(&on.join(","))?;
+        if !on.is_empty() && !self.regimes {
+            f.write_str(" -regimes")?;
+        }
         let off = RULES.iter().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
         off.into_iter().try_for_each(|(_, r)| write!(f, " -{}", r.name))
     }
@@ -101,6 +112,15 @@ mod tests {
         assert_eq!("sums, plans".parse(), Ok(Rules { sums: false, plans: false, ..Rules::default() }));
         assert_eq!("all".parse::<Rules>().map(|r| r.to_string()), Ok("none".to_owned()));
         assert_eq!("sums".parse::<Rules>().map(|r| r.to_string()), Ok("plans,structure,sharing".to_owned()));
+        assert_eq!("regimes".parse::<Rules>().map(|r| r.regimes), Ok(false));
+        let texts: Vec<String> = ["", "all", "regimes", "plans,structure,sharing,sums"]
+            .iter()
+            .map(|t| t.parse::<Rules>().unwrap().to_string())
+            .collect();
+        assert_eq!(
+            texts,
+            ["plans,structure,sharing,sums", "none", "plans,structure,sharing,sums -regimes", "regimes"]
+        );
         let one: Rules = "factor".parse().unwrap();
         assert_eq!((one.sums, one.single.count_ones()), (true, 1));
         assert_eq!(one.to_string(), "plans,structure,sharing,sums -factor");

@@ -15,7 +15,7 @@ use std::time::Instant;
 use tn_exec::{Element, ExecError, Executor};
 use tn_ir::dtype::DType;
 use tn_ir::size::{Dim, SymbolId};
-use tn_plan::cost::{hint, step_costs};
+use tn_plan::cost::{hint, step_costs_at};
 use tn_plan::ir::{Class, EntryKind, Plan};
 
 /// What to run and how.
@@ -46,7 +46,7 @@ pub struct Timing {
     pub rounds: f64,
     /// Multiply-adds over all rounds.
     pub macs: f64,
-    /// Seconds by the model, at the hints of run-time sizes.
+    /// Seconds by the model, at the run's sizes.
     pub modelled: f64,
     /// Seconds taken.
     pub measured: f64,
@@ -172,9 +172,9 @@ fn typed<T: Native>(plan: &Plan, bound: Bound, request: &Request) -> Result<Ran,
         out.seconds += began.elapsed().as_secs_f64();
         all.extend(results.arrays);
         if request.timings
-            && let Some(entry) = plan.entries.iter().find(|e| e.kind == kind)
+            && let Some(entry) = plan.entries_at(size).iter().find(|e| e.kind == kind)
         {
-            let costs = step_costs(plan, entry, &machine);
+            let costs = step_costs_at(plan, entry, &machine, |s| i64::try_from(size(s)).unwrap_or(i64::MAX));
             for ((step, cost), measured) in costs.into_iter().zip(results.seconds) {
                 out.timings.push(Timing {
                     entry: kind,

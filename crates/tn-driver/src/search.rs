@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tn_ir::program::NodeId;
 use tn_ir::region::Region;
+use tn_ir::size::{Symbol, SymbolKind};
 use tn_order::{After, Network, Outcome, Tree, fit};
 use tn_plan::cost::{Machine, peak_bytes_at_max};
 use tn_plan::ir::Plan;
@@ -32,6 +33,15 @@ pub(crate) struct Searcher {
     places: BTreeMap<NodeId, usize>,
     /// Results of regions that outputs give as logarithms.
     rescaled: BTreeSet<NodeId>,
+}
+
+/// The declared maxima of run-time sizes, up to which a memory limit holds; nothing if there are none.
+fn ranges(prepared: &Prepared) -> String {
+    let max = |s: &Symbol| match s.kind {
+        SymbolKind::Dyn { max: Some(max), .. } => Some(format!(" max {max}")),
+        _ => None,
+    };
+    prepared.program.symbols.iter().filter_map(max).collect()
 }
 
 /// A network whose indices are numbered in the order in which they occur: names and their order do not matter to the search.
@@ -126,6 +136,7 @@ impl Searcher {
             keeper: options.cache.clone().filter(|_| options.path.is_none()).map(|folder| {
                 // with other rules a search finds other trees
                 let circumstances = format!("{} {machine} {}", prepared.program.dtype, options.rules);
+                let circumstances = circumstances + &ranges(prepared);
                 Keeper::new(Cache::new(folder), options.resume, circumstances)
             }),
             places: prepared.regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect(),

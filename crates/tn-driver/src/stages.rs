@@ -473,7 +473,7 @@ pub(crate) fn verified_alone(plan: Plan) -> Result<VerifiedPlan, String> {
     VerifiedPlan::structural(plan).map_err(|e| format!("the plan does not pass the verifier: {}", listed(&e)))
 }
 
-fn listed<E: std::fmt::Display>(errors: &[E]) -> String {
+pub(crate) fn listed<E: std::fmt::Display>(errors: &[E]) -> String {
     let mut all: Vec<String> = errors.iter().take(5).map(E::to_string).collect();
     if errors.len() > all.len() {
         all.push(format!("{} more", errors.len() - all.len()));

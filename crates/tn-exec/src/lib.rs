@@ -18,7 +18,7 @@ use prepare::{Node, Prepared, Work};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tn_ir::size::SymbolId;
-use tn_plan::ir::{Class, EntryKind, Plan};
+use tn_plan::ir::{Class, Entry, EntryKind, Plan};
 use walk::Pointer;
 
 /// Why a plan cannot be run.
@@ -74,8 +74,9 @@ pub struct Results<T> {
 
 /// A plan made ready for given sizes.
 pub struct Executor<'p, T> {
-    plan: &'p Plan,
-    entries: Vec<Prepared<T>>,
+    /// Those of the schedule for the sizes.
+    entries: &'p [Entry],
+    prepared: Vec<Prepared<T>>,
     constants: BTreeMap<Class, Vec<T>>,
     threads: usize,
     /// Whether steps are timed.
@@ -83,7 +84,8 @@ pub struct Executor<'p, T> {
 }
 
 impl<'p, T: Element> Executor<'p, T> {
-    /// Prepares all entries of a plan for the run-time sizes that `size` gives, to run on `threads` threads.
+    /// Prepares all entries of a plan for the run-time sizes that `size` gives, to run on `threads` threads. Of several schedules it is the one whose
+    /// range holds the size.
     ///
     /// # Errors
     /// If an access leaves its buffer at these sizes. `T` must be the plan's element type.
@@ -91,15 +93,16 @@ impl<'p, T: Element> Executor<'p, T> {
         if T::DTYPE != plan.dtype {
             return Err(ExecError::Invalid(format!("its elements are {}, not {}", plan.dtype, T::DTYPE)));
         }
-        let entries =
-            plan.entries.iter().map(|e| prepare::prepare(plan, e, size)).collect::<Result<Vec<_>, _>>()?;
+        let entries = plan.entries_at(size);
+        let prepared =
+            entries.iter().map(|e| prepare::prepare(plan, e, size)).collect::<Result<Vec<_>, _>>()?;
         let mut constants = BTreeMap::new();
         for (i, leaf) in plan.leaves.iter().enumerate() {
             if let Some(value) = &leaf.value {
                 constants.insert(Class::Leaf(i as u32), value.iter().map(|&z| T::from_complex(z)).collect());
             }
         }
-        Ok(Executor { plan, entries, constants, threads: threads.max(1), timed: false })
+        Ok(Executor { entries, prepared, constants, threads: threads.max(1), timed: false })
     }
 
     /// Runs an entry. `saved` is written by `forward_saving` and read by `vjp`.
@@ -112,8 +115,8 @@ impl<'p, T: Element> Executor<'p, T> {
         given: &Given<T>,
         saved: &mut Vec<T>,
     ) -> Result<Results<T>, ExecError> {
-        let at = self.plan.entries.iter().position(|e| e.kind == kind).ok_or(ExecError::NoEntry(kind))?;
-        let (entry, prepared) = (&self.plan.entries[at], &self.entries[at]);
+        let at = self.entries.iter().position(|e| e.kind == kind).ok_or(ExecError::NoEntry(kind))?;
+        let (entry, prepared) = (&self.entries[at], &self.prepared[at]);
         if kind == EntryKind::ForwardSaving {
             *saved = vec![T::default(); prepared.saved_len];
         }

@@ -138,6 +138,7 @@ fn product(m: u64, k: u64, n: u64, strides: [[u64; 3]; 3]) -> Plan {
         entries: vec![entry],
         regions: vec![],
         summary: Summary::default(),
+        regimes: None,
     }
 }
 

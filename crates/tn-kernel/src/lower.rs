@@ -40,29 +40,35 @@ pub enum LowerError {
     Invalid(String),
 }
 
-/// Lowers a plan and verifies the result.
+/// Lowers all schedules of a plan and verifies the result. Kernels are chosen for the size that a schedule was planned at.
 ///
 /// # Errors
 /// If the plan refers to what it does not have, or if the verifier refuses the result (then the plan was not valid).
 pub fn lower_plan(plan: &Plan, target: Target) -> Result<Module, LowerError> {
     let mut module = frame(plan)?;
     let mut known = HashMap::new();
-    for entry in &plan.entries {
-        let mut low = EntryLowering { plan, entry, target, module: &mut module, known: &mut known };
-        let mut body = low.zero_missing_grads()?;
-        body.extend(low.items(&entry.body)?);
-        let body = repeat::fold(body);
-        module.entries.push(ModuleEntry {
-            kind: entry.kind,
-            vars: entry.vars.iter().map(|v| v.name.clone()).collect(),
-            body,
-            workspace_len: entry.workspace_len.clone(),
-            saved_len: entry.saved_len.clone(),
-        });
+    for (regime, schedule) in plan.schedules().iter().enumerate() {
+        let plan: &Plan = schedule;
+        let first = module.entries.len();
+        for entry in &plan.entries {
+            let mut low = EntryLowering { plan, entry, target, module: &mut module, known: &mut known };
+            let mut body = low.zero_missing_grads()?;
+            body.extend(low.items(&entry.body)?);
+            let body = repeat::fold(body);
+            module.entries.push(ModuleEntry {
+                kind: entry.kind,
+                regime: regime as u32,
+                vars: entry.vars.iter().map(|v| v.name.clone()).collect(),
+                body,
+                workspace_len: entry.workspace_len.clone(),
+                saved_len: entry.saved_len.clone(),
+            });
+        }
+        // Both entries of the pair see one saved arena.
+        let own = &mut module.entries[first..];
+        let saved = own.iter().fold(Poly::zero(), |p, e| p.upper(&e.saved_len));
+        own.iter_mut().for_each(|e| e.saved_len = saved.clone());
     }
-    // Both entries of the pair see one saved arena.
-    let saved = module.entries.iter().fold(Poly::zero(), |p, e| p.upper(&e.saved_len));
-    module.entries.iter_mut().for_each(|e| e.saved_len = saved.clone());
     verify::verify(&module).map_err(LowerError::Invalid)?;
     Ok(module)
 }
@@ -93,8 +99,7 @@ fn frame(plan: &Plan) -> Result<Module, LowerError> {
         }
     }
     let with_grad: BTreeSet<u32> = plan
-        .entries
-        .iter()
+        .all_entries()
         .flat_map(|e| e.buffers.iter())
         .filter_map(|b| if let Class::Grad(i) = b.class { Some(i) } else { None })
         .collect();
@@ -118,11 +123,16 @@ fn frame(plan: &Plan) -> Result<Module, LowerError> {
         kernels: Arena::new(),
         uses: vec![],
         entries: vec![],
+        regimes: plan.regimes.as_ref().map(|r| {
+            let ranges = plan.ranges();
+            let ends = ranges.iter().take(ranges.len().saturating_sub(1));
+            ModuleRegimes { symbol: r.symbol, tops: ends.filter_map(|r| r.high).collect() }
+        }),
     })
 }
 
 fn used_leaves(plan: &Plan) -> BTreeSet<u32> {
-    let classes = plan.entries.iter().flat_map(|e| e.buffers.iter().map(|b| &b.class));
+    let classes = plan.all_entries().flat_map(|e| e.buffers.iter().map(|b| &b.class));
     classes.filter_map(|c| if let Class::Leaf(i) = c { Some(*i) } else { None }).collect()
 }
 
@@ -238,8 +248,7 @@ impl EntryLowering<'_> {
                     Target::Cpu => lower_cpu::lower(&key.0, body, dtype, &schedule::choose(&key.0, dtype)),
                     Target::Gpu => lower_gpu::lower(&key.0, body, dtype),
                 };
-                let id = self.module.kernels.push(kernel);
-                self.module.uses.push((step.text.clone(), 0));
+                let id = self.added(kernel, step);
                 self.known.insert(key, id);
                 id
             }
@@ -248,6 +257,19 @@ impl EntryLowering<'_> {
         let apart = step.ins.iter().zip(&in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
         let operands = apart.chain([&step.out]).map(|a| self.operand(a)).collect::<Result<_, _>>()?;
         Ok(Call { kernel: id, operands })
+    }
+
+    /// A kernel among those of the module. The same step of two schedules may become the same kernel although each was lowered for sizes
+    /// of its own.
+    fn added(&mut self, kernel: Kernel, step: &Step) -> KernelId {
+        if self.module.regimes.is_some()
+            && let Some((id, _)) = self.module.kernels.enumerate().find(|(_, k)| **k == kernel)
+        {
+            return id;
+        }
+        let id = self.module.kernels.push(kernel);
+        self.module.uses.push((step.text.clone(), 0));
+        id
     }
 
     fn operand(&self, access: &Access) -> Result<Operand, LowerError> {

@@ -51,8 +51,19 @@ pub struct Module {
     pub kernels: Arena<KernelId, Kernel>,
     /// For each kernel, the text of the first step that uses it and the number of steps.
     pub uses: Vec<(String, usize)>,
-    /// Entries.
+    /// Entries: those of the schedule for the smallest sizes first, then the same of the next.
     pub entries: Vec<ModuleEntry>,
+    /// Which schedule is for which sizes, if there are several.
+    pub regimes: Option<ModuleRegimes>,
+}
+
+/// Which schedule is for which sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleRegimes {
+    /// The run-time size that decides.
+    pub symbol: SymbolId,
+    /// The largest size of each schedule but the last, which is for all larger ones.
+    pub tops: Vec<u64>,
 }
 
 /// Leaves that differ in their subscripts only.
@@ -71,6 +82,8 @@ pub struct Family {
 pub struct ModuleEntry {
     /// Which.
     pub kind: EntryKind,
+    /// The schedule that it belongs to, counted from the one for the smallest sizes.
+    pub regime: u32,
     /// Names of the loop variables.
     pub vars: Vec<String>,
     /// What happens.
@@ -265,9 +278,23 @@ impl Module {
             Slot::Workspace => entry.workspace_len.clone(),
         }
     }
-    /// The entry of a kind.
-    pub fn entry(&self, kind: EntryKind) -> Option<&ModuleEntry> {
-        self.entries.iter().find(|e| e.kind == kind)
+    /// The kinds of entries, each once, in order.
+    pub fn kinds(&self) -> Vec<EntryKind> {
+        self.entries.iter().filter(|e| e.regime == 0).map(|e| e.kind).collect()
+    }
+    /// How many schedules there are.
+    pub fn regime_count(&self) -> u32 {
+        self.regimes.as_ref().map_or(1, |r| r.tops.len() as u32 + 1)
+    }
+    /// Elements of workspace that every entry of a schedule is content with.
+    pub fn workspace_len(&self, regime: u32) -> Poly {
+        let own = self.entries.iter().filter(|e| e.regime == regime);
+        own.fold(Poly::zero(), |w, e| w.upper(&e.workspace_len))
+    }
+    /// Elements that `forward_saving` of a schedule leaves for its `vjp`.
+    pub fn saved_len(&self, regime: u32) -> Poly {
+        let own = self.entries.iter().find(|e| e.regime == regime);
+        own.map_or_else(Poly::zero, |e| e.saved_len.clone())
     }
 }
 

@@ -156,7 +156,17 @@ pub fn declared_max(plan: &Plan, s: SymbolId) -> i64 {
 
 /// The steps of an entry in order, each with its cost at the hints.
 pub fn step_costs<'a>(plan: &Plan, entry: &'a Entry, machine: &Machine) -> Vec<(&'a Step, StepCost)> {
-    let size = |d: Dim| d.eval(|s| hint(plan, s).max(0) as u64) as f64;
+    step_costs_at(plan, entry, machine, |s| hint(plan, s))
+}
+
+/// The same where `value` gives run-time sizes.
+pub fn step_costs_at<'a>(
+    plan: &Plan,
+    entry: &'a Entry,
+    machine: &Machine,
+    value: impl Fn(SymbolId) -> i64,
+) -> Vec<(&'a Step, StepCost)> {
+    let size = |d: Dim| d.eval(|s| value(s).max(0) as u64) as f64;
     let flat = flatten(&entry.body);
     let mut rounds = vec![1.0; flat.len()];
     let mut all = Vec::new();
@@ -194,14 +204,25 @@ pub fn entry_bytes(plan: &Plan, entry: &Entry, value: impl Fn(SymbolId) -> i64) 
     total + bytes_of(plan, &entry.saved_len, &value) + bytes_of(plan, &entry.workspace_len, &value)
 }
 
-/// The worst moment of all entries with run-time sizes at their declared maxima.
+/// The worst moment of all entries with run-time sizes at their declared maxima; each schedule at the end of its range.
 pub fn peak_bytes_at_max(plan: &Plan) -> u128 {
-    plan.entries.iter().map(|e| entry_bytes(plan, e, |s| declared_max(plan, s))).max().unwrap_or(0)
+    let one =
+        |p: &Plan| p.entries.iter().map(|e| entry_bytes(p, e, |s| declared_max(p, s))).max().unwrap_or(0);
+    plan.schedules().iter().map(|p| one(p)).max().unwrap_or(0)
 }
 
 /// The totals of a plan at the hints.
 pub fn summary(plan: &Plan, machine: &Machine, seed: u64) -> Summary {
-    let value = |s| hint(plan, s);
+    summary_at(plan, machine, seed, |s| hint(plan, s))
+}
+
+/// The same where `value` gives run-time sizes.
+pub fn summary_at(
+    plan: &Plan,
+    machine: &Machine,
+    seed: u64,
+    value: impl Fn(SymbolId) -> i64 + Copy,
+) -> Summary {
     let mut out = Summary { seed, machine: machine.name.clone(), ..Summary::default() };
     for entry in &plan.entries {
         let mut e = EntrySummary {
@@ -209,7 +230,7 @@ pub fn summary(plan: &Plan, machine: &Machine, seed: u64) -> Summary {
             peak_bytes: entry_bytes(plan, entry, value),
             ..EntrySummary::default()
         };
-        for (_, cost) in step_costs(plan, entry, machine) {
+        for (_, cost) in step_costs_at(plan, entry, machine, value) {
             e.macs += cost.macs;
             e.bytes_moved += cost.bytes;
             e.seconds += cost.seconds;

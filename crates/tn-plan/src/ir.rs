@@ -1,6 +1,7 @@
 //! L4: a plan: loops, steps and buffers. All that the executor and the printers of kernels see.
 //!
-//! A [`Plan`] has entries (`forward`, `forward_saving`, `vjp`, `jvp`). An [`Entry`] owns a table of buffers and a body of
+//! A [`Plan`] has entries (`forward`, `forward_saving`, `vjp`, `jvp`), or several sets of them for different run-time sizes
+//! ([`crate::regimes`]). An [`Entry`] owns a table of buffers and a body of
 //! loops and steps. A [`Step`] is one loop nest over its `space`:
 //!
 //! ```text
@@ -14,6 +15,7 @@
 //! of step, and what a step means never depends on how a backend schedules it. Offsets, strides and lengths are
 //! in elements and are polynomials in the run-time sizes.
 
+pub use crate::regimes::{Regime, Regimes, SizeRange};
 use serde::{Deserialize, Serialize};
 use tn_ir::dag::{ArrayRole, DagId, VarId};
 use tn_ir::dtype::DType;
@@ -33,13 +35,16 @@ typed_id!(
     BodyId
 );
 
-/// The version of the serialised form; a plan of another version is refused.
+/// The version of the serialised form of a plan with one schedule.
 pub const PLAN_VERSION: u32 = 1;
+/// The version of the serialised form of a plan with several: a program that does not know regimes must refuse it, as each schedule is within
+/// the limits in its own range only. A plan of any other version is refused.
+pub const REGIMES_VERSION: u32 = 2;
 
 /// A complete plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// [`PLAN_VERSION`] of the writer.
+    /// [`PLAN_VERSION`], or [`REGIMES_VERSION`] where there are several schedules.
     pub version: u32,
     /// The network's name.
     pub name: String,
@@ -59,12 +64,15 @@ pub struct Plan {
     pub outputs: Vec<OutputInfo>,
     /// Scalar functions that steps refer to.
     pub bodies: Vec<ScalarFn>,
-    /// The entries that were asked for.
+    /// The entries that were asked for; where there are several schedules, those of the one for the hints.
     pub entries: Vec<Entry>,
     /// How each region is contracted: for reports and drawings.
     pub regions: Vec<RegionPlan>,
     /// Totals.
     pub summary: Summary,
+    /// The schedules for other sizes, where one for all sizes costs too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regimes: Option<Regimes>,
 }
 
 /// A leaf as files and callers see it.

@@ -1,6 +1,6 @@
 //! Plans as RON files.
 
-use crate::ir::{PLAN_VERSION, Plan};
+use crate::ir::{PLAN_VERSION, Plan, REGIMES_VERSION};
 use serde::Deserialize;
 
 /// The plan as RON.
@@ -20,9 +20,9 @@ struct Header {
 /// [`crate::verify::VerifiedPlan::load`].
 pub fn from_ron(text: &str) -> Result<Plan, String> {
     let version = version_of(text)?;
-    if version != PLAN_VERSION {
+    if !(PLAN_VERSION..=REGIMES_VERSION).contains(&version) {
         return Err(format!(
-            "the plan has version {version}, this program reads version {PLAN_VERSION}\nhelp: make the plan again with `tnc plan -o`"
+            "the plan has version {version}, this program reads versions {PLAN_VERSION} to {REGIMES_VERSION}\nhelp: make the plan again with `tnc plan -o`"
         ));
     }
     ron::from_str(text).map_err(|e| format!("not a plan: {e}"))

@@ -1,4 +1,7 @@
 //! Entries as C functions that launch kernels.
+//!
+//! Where a plan has several schedules, each entry of each is a static function, and the exported one of the entry's name calls that for the
+//! sizes.
 
 use super::{Names, kernel};
 use crate::expr::{self, Round};
@@ -34,8 +37,9 @@ struct Pointer {
     len: Poly,
 }
 
-fn pointers(m: &Module, entry_kind: EntryKind, names: &Names) -> Vec<Pointer> {
-    let entry = m.entry(entry_kind);
+/// The pointers of an entry; `regime` is the schedule whose arenas they are.
+fn pointers(m: &Module, entry_kind: EntryKind, names: &Names, regime: u32) -> Vec<Pointer> {
+    let entry = m.entries.iter().find(|e| e.kind == entry_kind && e.regime == regime);
     let one =
         |name: &str, written: bool, len: Poly| Pointer { name: name.into(), written, members: None, len };
     let families = |families: &[Family], fields: &[String], written: bool| -> Vec<Pointer> {
@@ -88,10 +92,35 @@ fn declare(p: &Pointer, elem: &str, raw: &str) -> String {
 
 /// The function's signature; `raw` stands before the pointers' names.
 pub(super) fn signature(m: &Module, kind: EntryKind, names: &Names, raw: &str) -> String {
+    signature_of(m, kind, names, raw, &format!("{}_{}", names.prefix, suffix(kind)))
+}
+
+fn signature_of(m: &Module, kind: EntryKind, names: &Names, raw: &str, name: &str) -> String {
     let mut args: Vec<String> = m.sizes.iter().map(|s| format!("long long {}", names.sizes[s])).collect();
-    args.extend(pointers(m, kind, names).iter().map(|p| declare(p, names.real, raw)));
+    args.extend(pointers(m, kind, names, 0).iter().map(|p| declare(p, names.real, raw)));
     args.push("void *stream".into());
-    format!("int {}_{}({})", names.prefix, suffix(kind), args.join(", "))
+    format!("int {name}({})", args.join(", "))
+}
+
+/// The variable of the size that tells schedules apart.
+fn regime_size<'a>(m: &Module, names: &'a Names) -> &'a str {
+    m.regimes.as_ref().and_then(|r| names.sizes.get(&r.symbol)).map_or("0", String::as_str)
+}
+
+/// Prints the function that calls the schedule for the sizes; nothing where there is one.
+pub(super) fn print_choice(p: &mut Printer, m: &Module, kind: EntryKind, names: &Names) {
+    let Some(regimes) = &m.regimes else { return };
+    p.open(format!("extern \"C\" {}", signature(m, kind, names, "")));
+    check_sizes(p, m, names, "1");
+    let sizes = m.sizes.iter().map(|s| names.sizes[s].clone());
+    let pointers = pointers(m, kind, names, 0).into_iter().map(|a| a.name);
+    let args: Vec<String> = sizes.chain(pointers).chain(["stream".to_owned()]).collect();
+    let call = |r: usize| format!("return {}_{}_{r}({});", names.prefix, suffix(kind), args.join(", "));
+    for (r, top) in regimes.tops.iter().enumerate() {
+        p.line(format!("if ({} <= {top}) {}", regime_size(m, names), call(r)));
+    }
+    p.line(call(regimes.tops.len()));
+    p.close("");
 }
 
 fn check_sizes(p: &mut Printer, m: &Module, names: &Names, code: &str) {
@@ -107,13 +136,17 @@ fn check_sizes(p: &mut Printer, m: &Module, names: &Names, code: &str) {
 
 /// Prints one entry, with the tables of its repeat loops before it.
 pub(super) fn print(p: &mut Printer, m: &Module, entry: &ModuleEntry, names: &Names) {
-    let pointers = pointers(m, entry.kind, names);
+    let pointers = pointers(m, entry.kind, names, entry.regime);
     let mut locals = Namer::with(&["params", "stream", "constants", "round", "workspace", "saved"]);
     names.sizes.values().chain(pointers.iter().map(|p| &p.name)).for_each(|n| {
         locals.fresh(n);
     });
     let vars = entry.vars.iter().map(|v| locals.fresh(v)).collect();
-    let mut e = EntryPrinter { m, names, kind: entry.kind, vars, tables: Printer::default(), table_count: 0 };
+    let name = match &m.regimes {
+        Some(_) => format!("{}_{}", suffix(entry.kind), entry.regime),
+        None => suffix(entry.kind).to_owned(),
+    };
+    let mut e = EntryPrinter { m, names, name, vars, tables: Printer::default(), table_count: 0 };
     let mut body = Printer::default();
     let mut items = Printer::default();
     for item in &entry.body {
@@ -121,8 +154,14 @@ pub(super) fn print(p: &mut Printer, m: &Module, entry: &ModuleEntry, names: &Na
     }
     let items = items.finish();
     let raw = if names.complex { "raw_" } else { "" };
-    body.open(format!("extern \"C\" {}", signature(m, entry.kind, names, raw)));
-    check_sizes(&mut body, m, names, "1");
+    if m.regimes.is_none() {
+        body.open(format!("extern \"C\" {}", signature(m, entry.kind, names, raw)));
+        check_sizes(&mut body, m, names, "1");
+    } else {
+        let full = format!("{}_{}", names.prefix, e.name);
+        body.open(format!("static {}", signature_of(m, entry.kind, names, raw, &full)));
+        m.sizes.iter().for_each(|s| body.line(format!("(void){};", names.sizes[s])));
+    }
     for a in &pointers {
         let n = &a.name;
         if let Some(members) = a.members {
@@ -161,26 +200,33 @@ pub(super) fn print(p: &mut Printer, m: &Module, entry: &ModuleEntry, names: &Na
 /// Prints the functions that say how much memory is needed.
 pub(super) fn print_lengths(p: &mut Printer, m: &Module, names: &Names) {
     let sizes = size_arguments(m, names);
-    let workspace = m.entries.iter().fold(Poly::zero(), |w, e| w.upper(&e.workspace_len));
-    let saved = m.entries.first().map_or_else(Poly::zero, |e| e.saved_len.clone());
-    let mut one = |name: &str, len: &Poly| {
+    let regimes = 0..m.regime_count();
+    let mut one = |name: &str, lens: Vec<Poly>| {
         p.open(format!("extern \"C\" long long {}_{name}({sizes})", names.prefix));
-        for s in m.sizes.iter().filter(|s| !len.symbols().contains(s)) {
+        let mut used: Vec<_> = lens.iter().flat_map(Poly::symbols).collect();
+        used.extend(m.regimes.as_ref().map(|r| r.symbol));
+        for s in m.sizes.iter().filter(|s| !used.contains(s)) {
             p.line(format!("(void){};", names.sizes[s]));
         }
-        p.line(format!("return {};", expr::poly(len, &names.sizes)));
+        for (top, len) in m.regimes.iter().flat_map(|r| &r.tops).zip(&lens) {
+            let len = expr::poly(len, &names.sizes);
+            p.line(format!("if ({} <= {top}) return {len};", regime_size(m, names)));
+        }
+        let last = lens.last().cloned().unwrap_or_default();
+        p.line(format!("return {};", expr::poly(&last, &names.sizes)));
         p.close("");
     };
-    one("workspace_len", &workspace);
-    if m.entries.iter().any(|e| matches!(e.kind, EntryKind::ForwardSaving | EntryKind::Vjp)) {
-        one("saved_len", &saved);
+    one("workspace_len", regimes.clone().map(|r| m.workspace_len(r)).collect());
+    if m.kinds().iter().any(|k| matches!(k, EntryKind::ForwardSaving | EntryKind::Vjp)) {
+        one("saved_len", regimes.map(|r| m.saved_len(r)).collect());
     }
 }
 
 struct EntryPrinter<'a> {
     m: &'a Module,
     names: &'a Names,
-    kind: EntryKind,
+    /// The entry's, with the schedule's number where there are several.
+    name: String,
     vars: Vec<String>,
     tables: Printer,
     table_count: u32,
@@ -210,7 +256,7 @@ impl EntryPrinter<'_> {
                 let name = format!(
                     "{}_{}_{}",
                     self.names.prefix.to_uppercase(),
-                    suffix(self.kind).to_uppercase(),
+                    self.name.to_uppercase(),
                     self.table_count
                 );
                 self.table_count += 1;

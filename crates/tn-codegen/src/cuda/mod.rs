@@ -120,6 +120,9 @@ pub fn emit_cuda(plan: &Plan, opts: &CudaOptions) -> Result<Vec<EmittedFile>, Em
     for e in &module.entries {
         entry::print(&mut p, &module, e, &names);
     }
+    for kind in module.kinds() {
+        entry::print_choice(&mut p, &module, kind, &names);
+    }
     entry::print_lengths(&mut p, &module, &names);
     let text = format!("{head}{}", p.finish());
     Ok(vec![
@@ -150,13 +153,13 @@ fn c_header(m: &Module, names: &Names) -> String {
     p.line("// A family of inputs is an array on the host of pointers to the device. `stream` is a cudaStream_t, or null.");
     p.line("// Functions return 0, or: 1 a size is out of range, 2 a pointer is null, 3 a launch failed.");
     p.line("");
-    for e in &m.entries {
-        p.line(format!("{};", entry::signature(m, e.kind, names, "")));
+    for kind in m.kinds() {
+        p.line(format!("{};", entry::signature(m, kind, names, "")));
     }
     let sizes = entry::size_arguments(m, names);
     p.line("// Elements of workspace that every entry is content with, and of what `forward_saving` leaves for `vjp`.");
     p.line(format!("long long {}_workspace_len({sizes});", names.prefix));
-    if m.entries.iter().any(|e| matches!(e.kind, EntryKind::ForwardSaving | EntryKind::Vjp)) {
+    if m.kinds().iter().any(|k| matches!(k, EntryKind::ForwardSaving | EntryKind::Vjp)) {
         p.line(format!("long long {}_saved_len({sizes});", names.prefix));
     }
     p.line("");

@@ -6,7 +6,7 @@
 //! | `Sizes` | the run-time sizes (only if there are any) |
 //! | `Inputs`, `Outputs`, `Cotangents`, `InputGrads` | slices by name; a family `x[0]`, `x[1]`, … is an array of slices |
 //! | `WORKSPACE_LEN`, `SAVED_LEN` | elements of scratch memory that every entry is content with, and of what `forward_saving` leaves; functions of `Sizes` if there are run-time sizes |
-//! | `forward`, `forward_saving`, `vjp`, `jvp` | the entries of the plan |
+//! | `forward`, `forward_saving`, `vjp`, `jvp` | the entries of the plan; where it has several schedules, each calls the one for the sizes |
 //! | `Error` | a length or a size does not fit |
 
 use super::Names;
@@ -34,7 +34,7 @@ pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wan
         p.line("#[derive(Clone, Copy, Debug)]");
         fields(p, m, "Inputs", &m.inputs, &names.inputs, &format!("&'a [{t}]"));
     }
-    let kinds: Vec<EntryKind> = m.entries.iter().map(|e| e.kind).collect();
+    let kinds = m.kinds();
     let outs: Vec<(String, String)> = m
         .outputs
         .iter()
@@ -138,31 +138,44 @@ fn shape_doc(m: &Module, name: &str, dims: &[Dim], legs: &[u32]) -> String {
 }
 
 fn lengths(p: &mut Printer, m: &Module, names: &Names) {
-    let workspace = m.entries.iter().fold(Poly::zero(), |w, e| w.upper(&e.workspace_len));
-    let saved = m.entries.first().map_or_else(Poly::zero, |e| e.saved_len.clone());
-    let needs_saved = m.entries.iter().any(|e| matches!(e.kind, EntryKind::ForwardSaving | EntryKind::Vjp));
-    let mut one = |name: &str, text: &str, len: &Poly| {
+    let regimes = 0..m.regime_count();
+    let mut one = |name: &str, text: &str, lens: Vec<Poly>| {
         doc(p, text);
         p.line(ALLOW);
-        if m.sizes.is_empty() {
-            p.line(format!("pub const {}: usize = {};", name.to_uppercase(), saturating(len, names)));
+        let (Some(last), false) = (lens.last(), m.sizes.is_empty()) else {
+            let len = lens.last().map_or_else(|| "0".into(), |len| saturating(len, names));
+            p.line(format!("pub const {}: usize = {len};", name.to_uppercase()));
             return;
-        }
-        p.open(format!(
-            "pub const fn {name}({}sizes: Sizes) -> usize",
-            if len.symbols().is_empty() { "_" } else { "" }
-        ));
-        for s in len.symbols() {
-            let n = &names.sizes[&s];
+        };
+        let mut symbols: Vec<_> = lens.iter().flat_map(Poly::symbols).collect();
+        symbols.extend(m.regimes.as_ref().map(|r| r.symbol));
+        symbols.sort();
+        symbols.dedup();
+        let unused = if symbols.is_empty() { "_" } else { "" };
+        p.open(format!("pub const fn {name}({unused}sizes: Sizes) -> usize"));
+        for s in &symbols {
+            let n = &names.sizes[s];
             p.line(format!("let {n} = sizes.{n};"));
         }
-        p.line(saturating(len, names));
+        for (top, len) in m.regimes.iter().flat_map(|r| &r.tops).zip(&lens) {
+            p.open(format!("if {} <= {top}", regime_size(m, names)));
+            p.line(format!("return {};", saturating(len, names)));
+            p.close("");
+        }
+        p.line(saturating(last, names));
         p.close("");
     };
-    one("workspace_len", "Elements of workspace that every entry is content with.", &workspace);
-    if needs_saved {
-        one("saved_len", "Elements that `forward_saving` leaves for `vjp`.", &saved);
+    let workspace = regimes.clone().map(|r| m.workspace_len(r)).collect();
+    one("workspace_len", "Elements of workspace that every entry is content with.", workspace);
+    if m.kinds().iter().any(|k| matches!(k, EntryKind::ForwardSaving | EntryKind::Vjp)) {
+        let saved = regimes.map(|r| m.saved_len(r)).collect();
+        one("saved_len", "Elements that `forward_saving` leaves for `vjp`.", saved);
     }
+}
+
+/// The variable of the size that tells schedules apart.
+pub(super) fn regime_size<'a>(m: &Module, names: &'a Names) -> &'a str {
+    m.regimes.as_ref().and_then(|r| names.sizes.get(&r.symbol)).map_or("0", String::as_str)
 }
 
 fn sizes(p: &mut Printer, m: &Module, names: &Names) {

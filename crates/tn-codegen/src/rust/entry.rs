@@ -1,7 +1,10 @@
 //! Entries as Rust functions: checks of lengths, then calls.
+//!
+//! Where a plan has several schedules, each entry of each is a function of its own, and a public one of the entry's name calls
+//! that for the sizes.
 
 use super::support::Wanted;
-use super::{Names, kernel};
+use super::{Names, api, kernel};
 use crate::EmitError;
 use crate::expr::{self, Round};
 use crate::namer::Namer;
@@ -43,7 +46,22 @@ pub(super) fn print(
     let vars = entry.vars.iter().map(|v| locals.fresh(v)).collect();
     let mut body = Printer::default();
     let mut e = EntryPrinter { m, entry, names, wanted, vars, tables: Printer::default(), table_count: 0 };
-    e.signature(&mut body);
+    match &m.regimes {
+        None => {
+            doc(&mut body, entry.kind);
+            body.open(format!("pub {}", signature(m, entry.kind, names, name(entry.kind))));
+        }
+        Some(regimes) => {
+            let size = &m.symbols[regimes.symbol].name;
+            let text = match regimes.tops.get(entry.regime as usize) {
+                Some(top) => format!(" [`{}`] for `{size}` up to {top}.", name(entry.kind)),
+                None => format!(" [`{}`] for larger `{size}`.", name(entry.kind)),
+            };
+            body.line(format!("#[doc = {text:?}]"));
+            body.line("#[allow(non_snake_case, clippy::all)]");
+            body.open(signature(m, entry.kind, names, &e.name()));
+        }
+    }
     e.checks(&mut body);
     for item in &entry.body {
         e.item(&mut body, item)?;
@@ -65,6 +83,83 @@ pub(super) fn name(kind: EntryKind) -> &'static str {
     }
 }
 
+/// Prints the function that calls the schedule for the sizes; nothing where there is one.
+pub(super) fn print_choice(p: &mut Printer, m: &Module, kind: EntryKind, names: &Names) {
+    let Some(regimes) = &m.regimes else { return };
+    doc(p, kind);
+    p.open(format!("pub {}", signature(m, kind, names, name(kind))));
+    p.line("sizes.check()?;");
+    let args: Vec<&str> = arguments(m, kind, names.elem).into_iter().map(|(n, _)| n).collect();
+    let args = args.join(", ");
+    p.open(format!("match sizes.{}", api::regime_size(m, names)));
+    for (r, top) in regimes.tops.iter().enumerate() {
+        p.line(format!("..={top} => {}_{r}({args}),", name(kind)));
+    }
+    p.line(format!("_ => {}_{}({args}),", name(kind), regimes.tops.len()));
+    p.close("");
+    p.close("");
+}
+
+/// The documentation of a public entry.
+fn doc(p: &mut Printer, kind: EntryKind) {
+    let doc = match kind {
+        EntryKind::Forward => "Computes the outputs.",
+        EntryKind::ForwardSaving => "Computes the outputs, and leaves in `saved` what [`vjp`] needs.",
+        EntryKind::Vjp => {
+            "Computes gradients: the adjoint of the Jacobian applied to `cotangents`. `saved` comes from [`forward_saving`] with the same arguments. Gradients are overwritten; parameters that need none get zeros."
+        }
+        EntryKind::Jvp => "Computes the outputs and their tangents along `tan_params` and `tan_inputs`.",
+    };
+    p.line(format!("#[doc = {:?}]", format!(" {doc}")));
+    p.line("#[doc = \"\"]");
+    p.line("#[doc = \" # Errors\"]");
+    p.line("#[doc = \" If a length does not fit. Nothing is written then.\"]");
+    p.line("#[allow(dead_code, non_snake_case, clippy::all)]");
+}
+
+/// The arguments of an entry: names and types.
+fn arguments(m: &Module, kind: EntryKind, elem: &str) -> Vec<(&'static str, String)> {
+    let (read, write) = (format!("&[{elem}]"), format!("&mut [{elem}]"));
+    let inputs = !m.inputs.is_empty();
+    let outputs = "&mut Outputs<'_>".to_owned();
+    let mut args: Vec<(&'static str, String)> = Vec::new();
+    if !m.sizes.is_empty() {
+        args.push(("sizes", "Sizes".into()));
+    }
+    args.push(("params", read.clone()));
+    if inputs {
+        args.push(("inputs", "&Inputs<'_>".into()));
+    }
+    match kind {
+        EntryKind::Forward => args.push(("outputs", outputs)),
+        EntryKind::ForwardSaving => args.extend([("outputs", outputs), ("saved", write.clone())]),
+        EntryKind::Vjp => {
+            args.push(("saved", read));
+            args.push(("cotangents", "&Cotangents<'_>".into()));
+            args.push(("grad_params", write.clone()));
+            if !m.grads.is_empty() {
+                args.push(("grad_inputs", "&mut InputGrads<'_>".into()));
+            }
+        }
+        EntryKind::Jvp => {
+            args.push(("tan_params", read));
+            if inputs {
+                args.push(("tan_inputs", "&Inputs<'_>".into()));
+            }
+            args.extend([("outputs", outputs.clone()), ("tan_outputs", outputs)]);
+        }
+    }
+    args.push(("workspace", write));
+    args
+}
+
+/// `fn forward(sizes: Sizes, …) -> Result<(), Error>`.
+fn signature(m: &Module, kind: EntryKind, names: &Names, name: &str) -> String {
+    let args: Vec<String> =
+        arguments(m, kind, names.elem).into_iter().map(|(n, t)| format!("{n}: {t}")).collect();
+    format!("fn {name}({}) -> Result<(), Error>", args.join(", "))
+}
+
 struct EntryPrinter<'a> {
     m: &'a Module,
     entry: &'a ModuleEntry,
@@ -76,55 +171,10 @@ struct EntryPrinter<'a> {
 }
 
 impl EntryPrinter<'_> {
-    fn signature(&self, p: &mut Printer) {
-        let (m, t, kind) = (self.m, self.names.elem, self.entry.kind);
-        let doc = match kind {
-            EntryKind::Forward => "Computes the outputs.",
-            EntryKind::ForwardSaving => "Computes the outputs, and leaves in `saved` what [`vjp`] needs.",
-            EntryKind::Vjp => {
-                "Computes gradients: the adjoint of the Jacobian applied to `cotangents`. `saved` comes from [`forward_saving`] with the same arguments. Gradients are overwritten; parameters that need none get zeros."
-            }
-            EntryKind::Jvp => "Computes the outputs and their tangents along `tan_params` and `tan_inputs`.",
-        };
-        p.line(format!("#[doc = {:?}]", format!(" {doc}")));
-        p.line("#[doc = \"\"]");
-        p.line("#[doc = \" # Errors\"]");
-        p.line("#[doc = \" If a length does not fit. Nothing is written then.\"]");
-        p.line("#[allow(dead_code, non_snake_case, clippy::all)]");
-        let mut args: Vec<String> = Vec::new();
-        if !m.sizes.is_empty() {
-            args.push("sizes: Sizes".into());
-        }
-        args.push(format!("params: &[{t}]"));
-        let inputs = !m.inputs.is_empty();
-        if inputs {
-            args.push("inputs: &Inputs<'_>".into());
-        }
-        match kind {
-            EntryKind::Forward => args.push("outputs: &mut Outputs<'_>".into()),
-            EntryKind::ForwardSaving => {
-                args.push("outputs: &mut Outputs<'_>".into());
-                args.push(format!("saved: &mut [{t}]"));
-            }
-            EntryKind::Vjp => {
-                args.push(format!("saved: &[{t}]"));
-                args.push("cotangents: &Cotangents<'_>".into());
-                args.push(format!("grad_params: &mut [{t}]"));
-                if !m.grads.is_empty() {
-                    args.push("grad_inputs: &mut InputGrads<'_>".into());
-                }
-            }
-            EntryKind::Jvp => {
-                args.push(format!("tan_params: &[{t}]"));
-                if inputs {
-                    args.push("tan_inputs: &Inputs<'_>".into());
-                }
-                args.push("outputs: &mut Outputs<'_>".into());
-                args.push("tan_outputs: &mut Outputs<'_>".into());
-            }
-        }
-        args.push(format!("workspace: &mut [{t}]"));
-        p.open(format!("pub fn {}({}) -> Result<(), Error>", name(kind), args.join(", ")));
+    /// The function's name: the entry's, and which schedule it is of where there are several.
+    fn name(&self) -> String {
+        let kind = name(self.entry.kind);
+        if self.m.regimes.is_some() { format!("{kind}_{}", self.entry.regime) } else { kind.into() }
     }
 
     /// A length as a polynomial that cannot overflow: sizes are the caller's.
@@ -139,7 +189,9 @@ impl EntryPrinter<'_> {
     fn checks(&mut self, p: &mut Printer) {
         let (m, kind) = (self.m, self.entry.kind);
         if !m.sizes.is_empty() {
-            p.line("sizes.check()?;");
+            if m.regimes.is_none() {
+                p.line("sizes.check()?;");
+            }
             let used = self.used_sizes();
             for (s, n) in self.names.sizes.iter().filter(|(s, _)| used.contains(s)) {
                 let _ = s;
@@ -250,7 +302,7 @@ impl EntryPrinter<'_> {
                 p.close("");
             }
             CallItem::Repeat { rounds, table, calls } => {
-                let name = format!("{}_{}", name(self.entry.kind).to_uppercase(), self.table_count);
+                let name = format!("{}_{}", self.name().to_uppercase(), self.table_count);
                 self.table_count += 1;
                 if !table.is_empty() {
                     let rows: Vec<String> = (0..*rounds as usize)

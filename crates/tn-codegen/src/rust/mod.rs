@@ -83,6 +83,9 @@ pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitErr
     let names = Names::of(&module);
     let mut entries = Printer::default();
     let mut wanted = support::Wanted::default();
+    for kind in module.kinds() {
+        entry::print_choice(&mut entries, &module, kind, &names);
+    }
     for entry in &module.entries {
         entry::print(&mut entries, &module, entry, &names, &mut wanted)?;
     }

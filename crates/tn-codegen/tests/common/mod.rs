@@ -36,6 +36,7 @@ impl Builder {
             entries: vec![],
             regions: vec![],
             summary: Summary::default(),
+            regimes: None,
         };
         Builder { plan, dims: BTreeMap::new(), legs: vec![] }
     }

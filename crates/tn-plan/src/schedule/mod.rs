@@ -147,6 +147,7 @@ pub fn plan(
         entries: made,
         regions: meta.regions,
         summary: Summary::default(),
+        regimes: None,
     };
     plan.summary = cost::summary(&plan, &options.machine, meta.seed);
     plan

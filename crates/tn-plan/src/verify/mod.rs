@@ -8,13 +8,16 @@
 //!   the loops; each step must read its dag node's arguments where they are, fold and combine them as the node says, and write each
 //!   element of the result once. Accesses are compared exactly where an argument lies in memory as it is, and else at
 //!   corners and random points of the step's space, at several run-time sizes, by following the index through slices, picks and reshapes.
+//!
+//! Where a plan has several schedules, each must fulfil this with a dag of its own, and their ranges must hold every size once.
 
 mod form;
 mod meaning;
+mod regimes;
 mod structure;
 mod trace;
 
-use crate::ir::{EntryKind, Item, Plan};
+use crate::ir::{EntryKind, Item, Plan, SizeRange};
 use crate::schedule::live::flatten;
 use crate::serial;
 use tn_ir::dag::Dag;
@@ -66,6 +69,12 @@ impl Errors {
     fn enough(&self) -> bool {
         self.all.len() >= ENOUGH
     }
+    /// Errors from the position `from` on are of the schedule for these sizes.
+    fn place(&mut self, from: usize, range: SizeRange) {
+        for e in self.all.iter_mut().skip(from) {
+            e.message = format!("{} (sizes {range})", e.message);
+        }
+    }
 }
 
 /// An assignment of run-time sizes.
@@ -108,15 +117,31 @@ fn samples(plan: &Plan) -> Vec<Sizes> {
 /// Checks everything that can be checked without the dag.
 pub fn verify_structure(plan: &Plan) -> Result<(), Vec<PlanError>> {
     let mut errors = Errors::default();
-    structure::check(plan, &mut errors);
+    regimes::check(plan, &mut errors);
     if errors.all.is_empty() { Ok(()) } else { Err(errors.all) }
 }
 
 /// Checks a plan against the dag that it was made from; see [`crate::verify`]. All errors are returned, up to a limit for each entry.
 pub fn verify(plan: &Plan, dag: &Dag) -> Result<(), Vec<PlanError>> {
+    verify_schedules(plan, &[dag])
+}
+
+/// Checks a plan against the dags that its schedules were made from, in the order of [`Plan::schedules`].
+pub fn verify_schedules(plan: &Plan, dags: &[&Dag]) -> Result<(), Vec<PlanError>> {
     verify_structure(plan)?;
     let mut errors = Errors::default();
-    meaning::check(plan, dag, &mut errors);
+    let schedules = plan.schedules();
+    if schedules.len() != dags.len() {
+        errors.add(format!("{} schedules were made from {} dags", schedules.len(), dags.len()));
+    }
+    let ranges = plan.ranges();
+    for (k, (schedule, dag)) in schedules.iter().zip(dags).enumerate() {
+        let before = errors.all.len();
+        meaning::check(schedule, dag, &mut errors);
+        if let Some(&range) = ranges.get(k) {
+            errors.place(before, range);
+        }
+    }
     if errors.all.is_empty() { Ok(()) } else { Err(errors.all) }
 }
 
@@ -127,7 +152,11 @@ pub struct VerifiedPlan(Plan);
 impl VerifiedPlan {
     /// Verifies a plan against its dag.
     pub fn new(plan: Plan, dag: &Dag) -> Result<VerifiedPlan, Vec<PlanError>> {
-        verify(&plan, dag)?;
+        VerifiedPlan::of_schedules(plan, &[dag])
+    }
+    /// Verifies a plan against the dags of its schedules, in the order of [`Plan::schedules`].
+    pub fn of_schedules(plan: Plan, dags: &[&Dag]) -> Result<VerifiedPlan, Vec<PlanError>> {
+        verify_schedules(&plan, dags)?;
         Ok(VerifiedPlan(plan))
     }
     /// Verifies the structure of a plan whose dag is not at hand: what passes stays within its memory, but may compute something else

@@ -7,7 +7,6 @@ use std::fmt::Write;
 use tn_driver::values::show_bytes;
 use tn_driver::{Error, check, derivation, live};
 use tn_dsl::diag::{Code, did_you_mean};
-use tn_plan::cost::declared_max;
 use tn_plan::ir::{Plan, RegionPlan};
 
 /// Explains.
@@ -62,6 +61,7 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         text.push_str(&derivation::chain_text(c, &options));
     }
     if let Ok(plan) = planned.plan() {
+        text.push_str(&tn_driver::report::regimes_text(plan));
         worst_moment(&mut text, plan);
     }
     out::result(text.as_bytes(), a.output.as_deref())
@@ -106,7 +106,7 @@ fn worst_moment(out: &mut String, plan: &Plan) {
         show_bytes(plan.summary.workspace_bytes),
         show_bytes(plan.summary.saved_bytes)
     );
-    for (name, bytes) in live::live_at_worst(plan, &|s| declared_max(plan, s)) {
+    for (name, bytes) in live::live_at_max(plan) {
         let _ = writeln!(out, "  {:>12}  {name}", show_bytes(bytes));
     }
 }

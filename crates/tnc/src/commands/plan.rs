@@ -83,10 +83,7 @@ fn report(a: &Plan, format: Format, talk: Talk) -> Result<Vec<u8>, Error> {
         (Planned::Fresh(c), Format::Text) => c.report().into_bytes(),
         (Planned::File(p), Format::Json) => {
             let facts = SearchFacts { seed: p.summary.seed, ..SearchFacts::default() };
-            {
-                let kinds: Vec<_> = p.entries.iter().map(|e| e.kind).collect();
-                out::json(&plan_json(&p.name, &p.regions, Some(&p.summary), &kinds, facts))
-            }
+            out::json(&plan_json(p, facts))
         }
         (Planned::File(p), Format::Text) => {
             tn_driver::report::report(p, &tn_driver::machine::load(a.search.machine.as_deref())?).into_bytes()

@@ -1,0 +1,70 @@
+//! The ranges of a plan with several schedules, and each schedule as a plan of its own.
+
+use super::{Errors, structure};
+use crate::ir::*;
+use tn_ir::size::SymbolKind;
+
+/// Checks the structure of every schedule, and that there is exactly one for each size.
+pub(super) fn check(plan: &Plan, errors: &mut Errors) {
+    let Some(regimes) = &plan.regimes else {
+        if plan.version != PLAN_VERSION {
+            errors.add(format!("the plan has version {}, not {PLAN_VERSION}", plan.version));
+        }
+        return structure::check(plan, errors);
+    };
+    if plan.version != REGIMES_VERSION {
+        errors.add(format!("the plan has version {}, not {REGIMES_VERSION}", plan.version));
+    }
+    ranges(plan, regimes, errors);
+    if !errors.all.is_empty() {
+        return;
+    }
+    for (range, schedule) in plan.ranges().into_iter().zip(plan.schedules()) {
+        let before = errors.all.len();
+        structure::check(&schedule, errors);
+        errors.place(before, range);
+    }
+}
+
+fn ranges(plan: &Plan, regimes: &Regimes, errors: &mut Errors) {
+    let Some(SymbolKind::Dyn { hint, max }) = plan.symbols.get(regimes.symbol).map(|s| &s.kind) else {
+        return errors.add("the schedules are told apart by a size that is not known at run time only");
+    };
+    if regimes.others.is_empty() {
+        errors.add("the plan has ranges of sizes but one schedule");
+    }
+    if !regimes.own.contains(*hint) {
+        errors.add(format!("the hint {hint} is not among the sizes {} of its own schedule", regimes.own));
+    }
+    for r in &regimes.others {
+        if !r.range.contains(r.planned_at) {
+            errors.add(format!(
+                "the schedule for sizes {} was planned at {}, which is not among them",
+                r.range, r.planned_at
+            ));
+        }
+        let kinds = |entries: &[Entry]| entries.iter().map(|e| e.kind).collect::<Vec<_>>();
+        if kinds(&r.entries) != kinds(&plan.entries) {
+            errors.add(format!("the schedule for sizes {} has not the entries of the plan", r.range));
+        }
+    }
+    // From 0 to the maximum, without a gap and without a size that two have.
+    let mut next = Some(0);
+    for range in plan.ranges() {
+        match next {
+            Some(n) if range.low == n => {}
+            Some(n) if range.low > n => {
+                errors.add(format!("no schedule is for sizes from {n} to {}", range.low - 1));
+            }
+            _ => errors.add(format!("several schedules are for size {}", range.low)),
+        }
+        if range.high.is_some_and(|h| h < range.low) {
+            errors.add(format!("the range {range} is empty"));
+        }
+        next = range.high.map(|h| h.saturating_add(1));
+    }
+    if next.map(|n| n - 1) != *max {
+        let end = max.map_or("without end".to_owned(), |m| format!("to the declared maximum {m}"));
+        errors.add(format!("the ranges do not go on {end}"));
+    }
+}
