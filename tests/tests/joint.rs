@@ -41,6 +41,12 @@ fn a_mera_expectation_value_shrinks_to_its_causal_cone() {
     // of 253 factors, the cone of two sites keeps at most four isometries and disentanglers a level, twice
     let compiled = compile_text(&mera_energy(64, 21, "f64", false), &Options::default()).unwrap();
     assert!(compiled.prepared.regions[0].inputs.len() <= 45);
+    assert!(compiled.unchecked.is_empty());
+    // gradients of cancelled isometries are not those of the program as it is written: who asks is told that they were not compared
+    let options = Options { grad: true, ..Options::default() };
+    let compiled = compile_text(&mera_energy(8, 2, "f64", false), &options).unwrap();
+    assert!(!compiled.unchecked.is_empty() && compiled.unchecked.iter().all(|n| n.starts_with("grad.")));
+    assert!(derivation::chain_text(&compiled, &options).contains("not compared with the program: grad."));
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub struct Compiled {
     pub machine: Machine,
     /// What the search says of itself.
     pub facts: SearchFacts,
+    /// Results of the plan that were not compared with the program in a prime field: the check can tell nothing of them, or had no time.
+    pub unchecked: Vec<String>,
 }
 
 impl Compiled {
@@ -249,14 +251,15 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
     let machine = crate::machine::load(options.machine.as_deref())?;
     let first = made(&prepared, &regimes::options_at_hints(&prepared, options), &machine, began)?;
-    if let Some(built) = &first.built {
-        stages::means_what_the_program_means(&prepared, built, options)?;
-    }
+    let unchecked = match &first.built {
+        Some(built) => stages::means_what_the_program_means(&prepared, built, options)?,
+        None => vec![],
+    };
     let Made { outcomes, built, cached } = regimes::with_regimes(&prepared, first, options, &machine, began)?;
     let region_plans = region_plans(&prepared, &prepared.networks(), &outcomes);
     let shared = built.as_ref().is_some_and(|b| is_shared(b, &region_plans));
     let facts = SearchFacts { seconds: began.elapsed().as_secs_f64(), seed: options.seed, cached, shared };
-    Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts })
+    Ok(Compiled { prepared, outcomes, region_plans, built, machine, facts, unchecked })
 }
 
 /// What was made for one set of sizes.

@@ -48,6 +48,10 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
         }
     }
     let Some(b) = &c.built else { return out };
+    if let Some((first, more)) = c.unchecked.split_first() {
+        let others = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        let _ = writeln!(out, "  not compared with the program: {first}{others}");
+    }
     let Some(w) = &b.rewritten else {
         let _ = writeln!(
             out,
@@ -101,6 +105,7 @@ pub fn chain_json(c: &Compiled) -> Value {
         "source_hash": c.prepared.source_hash,
         "regions": regions,
         "dag_hash": dag_hash(b.unfolded.as_deref().unwrap_or(&b.dag)),
+        "unchecked": c.unchecked,
         "plan_hash": tn_codegen::plan_hash(&b.plan),
         "modelled_seconds": b.plan.summary.modelled_seconds,
     });

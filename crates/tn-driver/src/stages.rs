@@ -442,21 +442,22 @@ pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
 /// A dag of more nodes that nobody rewrote is not evaluated against the clock.
 const QUICK_TO_CHECK: usize = 4_000;
 
-/// The dag against the program as it was elaborated. Candidates of a search need not pass; what is used has to.
+/// The dag against the program as it was elaborated. Candidates of a search need not pass; what is used has to. Returns the names of the results that were
+/// not compared: those of which the check can tell nothing, derivatives where isometries cancelled, and all where there was no time.
 pub(crate) fn means_what_the_program_means(
     prepared: &Prepared,
     built: &Built,
     options: &Options,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let dag = built.unfolded.as_deref().unwrap_or(&built.dag);
     if options.max_time.is_some() && built.rewritten.is_none() && dag.len() > QUICK_TO_CHECK {
-        return Ok(());
+        return Ok(dag.roots.iter().map(|r| r.name.clone()).collect());
     }
     let structured = prepared.regions.iter().any(|r| !r.cancelled.is_empty());
     let asked = tn_ir::field::Options { structured, ..tn_ir::field::Options::default() };
     let check = |dag: &Dag| {
         tn_ir::field::check(&prepared.source_program, &prepared.program, dag, &asked)
-            .map(drop)
+            .map(|report| report.unchecked)
             .map_err(|e| Error::internal("the plan does not compute what the program means", e))
     };
     if !structured {
@@ -465,7 +466,10 @@ pub(crate) fn means_what_the_program_means(
     // Where isometries cancelled, values agree on isometries, and derivatives along them only: those are not what dual numbers give.
     let mut values = dag.clone();
     values.roots.retain(|r| r.kind == RootKind::Output);
-    check(&values)
+    let mut unchecked = check(&values)?;
+    let derivatives = dag.roots.iter().filter(|r| r.kind != RootKind::Output);
+    unchecked.extend(derivatives.map(|r| r.name.clone()));
+    Ok(unchecked)
 }
 
 /// What can be checked of a plan without its dag: a plan from a file.
