@@ -3,6 +3,10 @@
 use num_complex::Complex64;
 use std::collections::BTreeMap;
 use std::path::Path;
+use tn_driver::bind::Given;
+use tn_driver::data::{DataArray, Elements};
+use tn_driver::emit::{Emission, emit};
+use tn_driver::run::Request;
 use tn_driver::{Compiled, Options, Rules};
 use tn_ir::size::SymbolId;
 use tn_plan::VerifiedPlan;
@@ -257,6 +261,30 @@ fn the_plan_does_not_depend_on_threads() {
     let read = tn_driver::parse_plan(&one).unwrap();
     assert_eq!(read.version, REGIMES_VERSION);
     assert_eq!(tn_driver::to_ron(&read).unwrap(), one);
+    // what is emitted from the file is what is emitted from the source
+    let made = compiled(&text, &Options { grad: true, ..Options::default() });
+    for target in [Emission::Rust { runtime_crate: false }, Emission::Cuda] {
+        assert_eq!(emit(&read, target).unwrap(), emit(made.plan().unwrap(), target).unwrap());
+    }
+}
+
+#[test]
+fn a_size_beyond_the_maximum_is_an_error() {
+    let made = compiled(&layer(true, 2, 3, "f64", "dyn(4, max = 16)"), &Options::default());
+    let plan = made.plan().unwrap();
+    let run = |rows: u64| {
+        let params = plan.leaves.iter().skip(1).map(|l| (l.name.clone(), vec![3, 2, 2, 3]));
+        let arrays = params.chain([("x".to_owned(), vec![rows, 16])]);
+        let given = arrays.map(|(name, shape)| {
+            let elements = Elements::F64(vec![1.0; shape.iter().product::<u64>() as usize]);
+            Given { name, array: DataArray { shape, elements }, pairs: false, file: String::new() }
+        });
+        tn_driver::run::run(plan, given.collect(), &Request::default())
+    };
+    for rows in [1, 5, 16] {
+        assert_eq!(run(rows).unwrap().arrays[0].1.shape, [rows, 16]);
+    }
+    assert!(run(17).unwrap_err().to_string().contains("at most `16` was declared"));
 }
 
 #[test]
@@ -325,6 +353,13 @@ fn a_memory_limit_holds_at_the_end_of_each_range() {
             all_agree(&format!("batch {n}"), &job.execute(2).unwrap(), &want, 1e-11).unwrap();
         }
     }
+}
+
+#[test]
+fn a_maximum_beyond_all_memory_does_not_hide_the_other_order() {
+    let text = layer(true, 8, 8, "f32", "dyn(3, max = 100000000000000)");
+    let ranges = compiled(&text, &Options::default()).plan().unwrap().ranges();
+    assert!(ranges.len() > 1 && ranges[ranges.len() - 1].high == Some(100_000_000_000_000), "{ranges:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub fn run_sweep(source: &Source, options: &Options, sweep: &Sweep) -> Result<Ve
             Ok(c) => {
                 let mut object = c.json();
                 if let Some(map) = object.as_object_mut() {
-                    for long in ["regions", "path", "ssa_path", "entries", "name"] {
+                    for long in ["regions", "path", "ssa_path", "entries", "regimes", "name"] {
                         map.remove(long);
                     }
                 }

@@ -43,6 +43,9 @@ const MAX_SYMBOLS: usize = 4;
 /// Where no maximum is declared, sizes are looked at up to this many times the hint, and up to this at least.
 const OPEN_TIMES: u64 = 64;
 const OPEN_LEAST: u64 = 4096;
+/// The same where one is declared: beyond, what is best does not change, and tensors become too large for any memory.
+const FAR_TIMES: u64 = 1 << 16;
+const FAR_LEAST: u64 = 1 << 20;
 
 /// A schedule and the size that it was planned at.
 struct Candidate {
@@ -73,9 +76,11 @@ fn is_wanted(options: &Options) -> bool {
 /// The run-time sizes that have a range, with the largest to look at.
 fn symbols(prepared: &Prepared, options: &Options) -> Vec<(SymbolId, u64)> {
     let all = prepared.source_program.symbols.enumerate().filter_map(|(id, s)| match s.kind {
-        SymbolKind::Dyn { max: Some(max), .. } => Some((id, max)),
         // a limit holds up to the declared maximum, and without one for the hint
-        SymbolKind::Dyn { hint, max: None } if options.memory.is_some() => Some((id, hint)),
+        SymbolKind::Dyn { hint, max } if options.memory.is_some() => Some((id, max.unwrap_or(hint))),
+        SymbolKind::Dyn { hint, max: Some(max) } => {
+            Some((id, max.min(hint.saturating_mul(FAR_TIMES).max(FAR_LEAST))))
+        }
         SymbolKind::Dyn { hint, max: None } => Some((id, hint.saturating_mul(OPEN_TIMES).max(OPEN_LEAST))),
         SymbolKind::Param { .. } => None,
     });
