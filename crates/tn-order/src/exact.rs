@@ -4,6 +4,11 @@
 //! best over all its splits in two. Sets that only trees beyond a known one have are never split: every tensor but the
 //! result is made and used, and the result is made; each of these steps costs at least the size of that tensor.
 //!
+//! Why that is sound: a set is left out only if what its own steps cost at least, with what the others cost at least ([`Exact::rest`]), is above the
+//! bound, and no tree below the bound has it. The steps inside a set and those outside are disjoint, so the two add up; of those outside,
+//! one uses the set's tensor, one each leaf outside, one makes the result, and one brings the set together with the first leaf ([`Exact::meets`]).
+//! So the cost that a set may have is the bound less the rest, and next to a hub, whose use every tree pays for, that is little.
+//!
 //! Sets are done by their number of leaves, each number in parallel. Nearly all time goes to splits that are not better, so
 //! they are ruled out by a lower bound in single precision on one small table: in a contraction a leg is on two of the
 //! three tensors, or on all three if it is a hyperedge, so the product of the roots of the three sizes (square roots for plain
@@ -28,6 +33,11 @@ pub(crate) struct Exact {
     union: Vec<u64>,
     legs: Vec<u64>,
     size: Vec<f64>,
+    /// The least multiply-adds of the step that makes a set's tensor: a leg of its tensor, or one that all of its leaves have, is on one
+    /// operand whatever the split.
+    made: Vec<f64>,
+    /// The product of the legs of the result that no leaf outside a set has.
+    own: Vec<f64>,
     best: Vec<Value>,
     split: Vec<u32>,
     grad: Vec<bool>,
@@ -37,11 +47,15 @@ pub(crate) struct Exact {
     /// The same for traffic: the value of a set with what it takes to read it. Empty where the roots say as much.
     moved: Vec<f32>,
     unit: f64,
-    /// What every tree with the first leaf pays for it, taken off the values in [`Exact::key`]: next to a large hub, single precision
-    /// would not see the rest. The leaf alone is never better than when it was looked at first. Zero where there are no roots.
+    /// What every tree with the first leaf and less than all others pays for it, taken off the values in [`Exact::key`]: next to a large
+    /// hub, single precision would not see the rest. The leaf alone is never better than when it was looked at first. Zero where there are no roots.
     toll: f64,
+    /// The least size of a tensor with the first leaf and some of the others of a set; empty where the objective has no use for it.
+    near: Vec<f64>,
     /// The roots of the sizes in double precision; empty where the objective has no use for them.
     root: Vec<f64>,
+    /// The words of rows with legs on more than two tensors, the result among them, and those legs; empty as the roots are.
+    thick: Vec<(usize, u64)>,
     /// The least value, root, and value with what it takes to read it of the sets of every number of leaves: of those without
     /// the first leaf, and of those with it.
     least: Vec<[[f64; 3]; 2]>,
@@ -86,6 +100,11 @@ pub(crate) const OVERHEAD_LOG2: f64 = 12.0;
 const SLIGHTLY: f64 = 1.0 + 1e-9;
 /// A gain of less than this part is rounding.
 const GAIN: f64 = 1.0 - 1e-12;
+/// Of the bound on whole trees, the part that the bound on a set may be off by.
+const ROUNDING: f64 = 1e-13;
+/// What all trees pay is nearly all of the bound if this part of it is left; it is tried by these parts first.
+const NEARLY: f64 = 1.0 / 64.0;
+const RISING: [f64; 3] = [1.0 / 1024.0, 1.0 / 128.0, 1.0 / 16.0];
 /// The bar when no split can be better than the one found.
 const DONE: f32 = f32::NEG_INFINITY;
 /// Sets of at least this many leaves have their splits ruled out by the number of leaves on either side first.
@@ -124,7 +143,7 @@ impl Exact {
         let sub = &swapped;
         self.tables(sub, b.shift);
         let full = (1usize << n) - 1;
-        let mut proof = self.fill_any(sub, kind, b, over);
+        let mut proof = self.fill_under(sub, kind, b, over);
         let (value, second) = self.best[full];
         if kind == Minimize::Size && proof == Proof::Optimal {
             // the least size is known; of its trees, the one with the least multiply-adds
@@ -165,10 +184,29 @@ impl Exact {
         (value + constant, Proof::Optimal)
     }
 
-    /// The least cost of the step that makes a set's tensor, and of one that uses it.
+    /// The part of the cost of the step that makes a set's tensor that is the tensor's own, beside that of the operands.
+    #[inline(always)]
+    fn base(&self, kind: Minimize, s: usize) -> f64 {
+        match kind {
+            Minimize::Time => TRAFFIC * self.size[s],
+            Minimize::Macs => self.made[s],
+            _ => self.size[s],
+        }
+    }
+
+    /// What it takes to read a set's tensor.
+    #[inline(always)]
+    fn read(&self, kind: Minimize, s: usize) -> f64 {
+        if kind == Minimize::Time { TRAFFIC * self.size[s] } else { self.size[s] }
+    }
+
+    /// The least cost of the step that makes a set's tensor.
     #[inline(always)]
     fn made(&self, kind: Minimize, s: usize) -> f64 {
-        if kind == Minimize::Time { TRAFFIC * self.size[s] } else { self.size[s] }
+        match kind {
+            Minimize::Time => self.made[s].max(TRAFFIC * self.size[s]),
+            _ => self.base(kind, s),
+        }
     }
 
     /// What a tree costs at least besides the steps inside the set `s`: `s` and the leaves outside it are used, and the result is made.
@@ -184,13 +222,28 @@ impl Exact {
             most = most.max(leaf);
             outside &= outside - 1;
         }
-        let result = self.size[full];
-        match kind {
-            Minimize::Time => TRAFFIC * (sum + result),
-            Minimize::Bytes => sum + result,
-            // a step uses two of them, and costs no less than the larger
-            _ => most.max(result).max(0.5 * sum),
+        // a step uses two of them, and costs no less than the larger
+        let mut macs = most.max(self.made[full]).max(0.5 * sum);
+        if s & 1 == 0 && !self.near.is_empty() {
+            macs = macs.max(self.meets(s, full));
         }
+        match kind {
+            Minimize::Time => macs.max(TRAFFIC * (sum + self.size[full])),
+            Minimize::Bytes => sum + self.size[full],
+            _ => macs,
+        }
+    }
+
+    /// What the step costs at least that brings the leaves of `s` together with the first one, which is not among them. One operand is made of
+    /// the first leaf and others outside of `s`; the other has all legs of the result that only leaves of `s` have. If the first leaf
+    /// meets all others at once, making their tensor is such a step too.
+    fn meets(&self, s: usize, full: usize) -> f64 {
+        let outside = full ^ s;
+        if outside == 1 {
+            return self.size[1];
+        }
+        let with = self.near[outside] * self.own[s];
+        with.max(self.toll.min(self.size[1].max(self.made[full ^ 1])))
     }
 
     /// Legs and sizes of every subset.
@@ -203,26 +256,67 @@ impl Exact {
         self.legs.resize(total * w, 0);
         self.size.clear();
         self.size.resize(total, 0.0);
+        self.made.clear();
+        self.made.resize(total, 0.0);
+        self.own.clear();
+        self.own.resize(total, 1.0);
         self.grad.clear();
         self.grad.resize(total, false);
+        // the legs that all leaves of a set have, kept where there are any
+        let mut shared = vec![0u64; total * w];
         for s in 1..total {
             let low = s.trailing_zeros() as usize;
             let rest = s & (s - 1);
             for k in 0..w {
-                self.union[s * w + k] = self.union[rest * w + k] | sub.rows[low * w + k];
+                let row = sub.rows[low * w + k];
+                self.union[s * w + k] = self.union[rest * w + k] | row;
+                shared[s * w + k] = if rest == 0 { row } else { shared[rest * w + k] & row };
             }
             self.grad[s] = self.grad[rest] | sub.grad[low];
         }
         for s in 1..total {
             let other = total - 1 - s;
-            let mut l = -shift;
+            let (mut l, mut more, mut own) = (-shift, 0.0, 0.0);
             for k in 0..w {
                 let legs = self.union[s * w + k] & (self.union[other * w + k] | sub.out[k]);
                 self.legs[s * w + k] = legs;
                 l += f64::from(legs.count_ones()) * sub.weight[k];
+                more += f64::from((shared[s * w + k] & !legs).count_ones()) * sub.weight[k];
+                own += f64::from((legs & !self.union[other * w + k]).count_ones()) * sub.weight[k];
+            }
+            if own > 0.0 {
+                self.own[s] = own.exp2();
             }
             self.size[s] = l.exp2();
+            self.made[s] = if more > 0.0 { (l + more).exp2() } else { self.size[s] };
         }
+    }
+
+    /// Fills the table for an objective. Where what every tree pays is nearly all of the bound, as with a large hub, a bound slightly above
+    /// the known tree's best part lets nearly every set live: then the bound rises to it from below. A tree found under a lower bound is
+    /// the best; that there is none is all that such a bound can say.
+    fn fill_under(
+        &mut self,
+        sub: &Sub,
+        kind: Minimize,
+        b: Bounds,
+        over: &(dyn Fn() -> bool + Sync),
+    ) -> Proof {
+        let full = self.size.len() - 1;
+        let least = match kind {
+            Minimize::Size | Minimize::Peak => 0.0,
+            _ => self.rest(kind, 1, full),
+        };
+        let more = b.upper - least;
+        if b.upper.is_finite() && more > 0.0 && more < NEARLY * b.upper {
+            for part in RISING {
+                let proof = self.fill_any(sub, kind, Bounds { upper: least + part * more, ..b }, over);
+                if proof != Proof::NoBetter {
+                    return proof;
+                }
+            }
+        }
+        self.fill_any(sub, kind, b, over)
     }
 
     /// Fills the table for an objective.
@@ -254,6 +348,7 @@ impl Exact {
         self.least.clear();
         self.moved.clear();
         self.toll = 0.0;
+        self.near.clear();
         if matches!(kind, Minimize::Size | Minimize::Peak) {
             return;
         }
@@ -263,7 +358,23 @@ impl Exact {
             return;
         }
         self.root.resize(total, 0.0);
-        self.toll = self.size[1];
+        // legs that all leaves but the first have are on whatever it meets, unless that is all of them
+        let apart: f64 = (0..sub.w)
+            .map(|k| {
+                let shared = (1..sub.n).fold(u64::MAX, |m, leaf| m & sub.row(leaf)[k]);
+                f64::from((shared & !sub.rows[k]).count_ones()) * sub.weight[k]
+            })
+            .sum();
+        self.toll = self.size[1] * if sub.n > 2 { apart.exp2() } else { 1.0 };
+        self.near.resize(total, f64::INFINITY);
+        for s in (1..total).step_by(2) {
+            self.near[s] = self.size[s];
+        }
+        for bit in (1..sub.n).map(|k| 1 << k) {
+            for s in (1..total).step_by(2).filter(|s| s & bit != 0) {
+                self.near[s] = self.near[s].min(self.near[s ^ bit]);
+            }
+        }
         let mut held = vec![0u32; sub.w * 64];
         for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
             for (bit, h) in held.iter_mut().enumerate() {
@@ -276,6 +387,7 @@ impl Exact {
         if kind == Minimize::Time && hyper.iter().any(|&h| h != 0) {
             self.moved.resize(total, f32::INFINITY);
         }
+        self.thick = hyper.iter().copied().enumerate().filter(|&(_, h)| h != 0).collect();
         for s in 1..total {
             let mut l = 0.0;
             for (k, h) in hyper.iter().enumerate() {
@@ -299,7 +411,8 @@ impl Exact {
     ) -> Proof {
         let n = sub.n;
         let full = (1usize << n) - 1;
-        let mut live: Vec<u32> = (0..n).map(|k| 1 << k).collect();
+        // without the first leaf, and with it: where a hub's sets are few, the splits of others with it are
+        let mut live: [Vec<u32>; 2] = [(1..n).map(|k| 1 << k).collect(), vec![1]];
         for k in 0..n {
             self.set(1 << k, (0.0, 0.0), kind);
         }
@@ -308,7 +421,9 @@ impl Exact {
         for count in 2..=n as u32 {
             let layer = self.layer(n, count, kind, b);
             let all = 1u64 << (count - 1);
-            work += layer.len() as u64 * all.min(live.len() as u64 + 1);
+            let with = layer.iter().filter(|&s| s & 1 == 1).count() as u64;
+            let [few, hubs] = [&live[0], &live[1]].map(|l| all.min(l.len() as u64 + 1));
+            work += (layer.len() as u64 - with) * few + with * few.min(hubs);
             if work > b.work {
                 return Proof::GaveUp;
             }
@@ -319,8 +434,12 @@ impl Exact {
                 }
                 for &s in &layer[k * CHUNK..layer.len().min((k + 1) * CHUNK)] {
                     let s = s as usize;
-                    let (value, split) = self.split_of::<W>(sub, kind, b, s, &live);
-                    if split != 0 && value.0 + self.rest(kind, s, full) <= b.upper {
+                    let bar = match self.rest(kind, s, full) {
+                        0.0 => b.upper,
+                        rest => b.upper - rest + b.upper * ROUNDING,
+                    };
+                    let (value, split) = self.split_of::<W>(sub, kind, Bounds { upper: bar, ..b }, s, &live);
+                    if split != 0 {
                         done.push((s, value, split));
                     }
                 }
@@ -331,7 +450,7 @@ impl Exact {
                 for (s, value, split) in chunk {
                     self.set(s, value, kind);
                     self.split[s] = split as u32;
-                    live.push(s as u32);
+                    live[s & 1].push(s as u32);
                 }
             }
         }
@@ -345,7 +464,7 @@ impl Exact {
             (1, true) => f32::INFINITY,
             _ => ((value.0 - self.toll_of(s)) * self.unit) as f32,
         };
-        let (read, toll) = (self.made(kind, s), self.toll_of(s));
+        let (read, toll) = (self.read(kind, s), self.toll_of(s));
         if let Some(moved) = self.moved.get_mut(s) {
             *moved = ((value.0 + read - toll) * self.unit) as f32;
         }
@@ -391,21 +510,21 @@ impl Exact {
         out
     }
 
-    /// The best split of a set and its value.
+    /// The best split of a set whose value is not above the bound, and the value.
     fn split_of<const W: usize>(
         &self,
         sub: &Sub,
         kind: Minimize,
         b: Bounds,
         s: usize,
-        live: &[u32],
+        live: &[Vec<u32>; 2],
     ) -> (Value, usize) {
         let any_grad = sub.grad.iter().any(|&g| g);
         let best = Cell::new(((b.upper, f64::INFINITY), 0usize));
         // the part that holds the lowest leaf is `a`, so every split is seen once
         let rest = s ^ (s & s.wrapping_neg());
         // what every split costs at least is taken off both sides of a comparison, so that single precision sees the rest
-        let made = self.made(kind, s);
+        let made = self.base(kind, s);
         let base = if self.root.is_empty() { 0.0 } else { made };
         let count = s.count_ones();
         let traffic = if kind == Minimize::Time { TRAFFIC } else { 0.0 };
@@ -427,10 +546,13 @@ impl Exact {
             (Minimize::Size, _) => self.size[s],
             (_, true) => f64::NEG_INFINITY,
             _ => {
-                let each = made + f64::from(count - 2) * (-b.shift).exp2();
+                let each = self.made(kind, s) + f64::from(count - 2) * (-b.shift).exp2();
                 (1..count).map(class).fold(f64::INFINITY, f64::min).max(each) / GAIN
             }
         };
+        if least * GAIN * GAIN > b.upper {
+            return best.get();
+        }
         let off = base + self.toll_of(s);
         let cut_of = |value: f64| {
             let cut = ((value * (1.0 + 1e-13) - off) * self.unit) as f32;
@@ -463,10 +585,16 @@ impl Exact {
         let mut cut = cut_of(b.upper);
         let key = &self.key[..];
         // where few sets are alive, go over those instead of over all subsets
-        if (live.len() as u64) < 1 << (s.count_ones() - 1) {
-            for &c in live {
-                let c = c as usize;
-                if c & !rest == 0 && self.best[s ^ c].0.is_finite() {
+        let list = &live[if s & 1 == 1 && live[1].len() < live[0].len() { 1 } else { 0 }];
+        if (list.len() as u64) < 1 << (count - 1) {
+            for &x in list {
+                let x = x as usize;
+                let c = if x & 1 == 1 { s ^ x } else { x };
+                if x & !s == 0
+                    && c & !rest == 0
+                    && self.best[s ^ c].0.is_finite()
+                    && self.best[c].0.is_finite()
+                {
                     look(c);
                 }
             }
@@ -589,13 +717,23 @@ impl Exact {
     ) -> Value {
         let w = if W == 0 { sub.w } else { W };
         let (va, vb, size) = (self.best[a], self.best[c], self.size[s]);
-        let mut l = 0.0;
-        for k in 0..w {
-            let u = self.legs[a * w + k] | self.legs[c * w + k];
-            l += f64::from(u.count_ones()) * sub.weight[k];
-        }
+        let all = if W == 0 && !self.root.is_empty() {
+            // many words: the roots make the product but for legs on more than two tensors
+            let mut l = 0.0;
+            for &(k, h) in &self.thick {
+                let [x, y, z] = [a, c, s].map(|t| self.legs[t * w + k] & h);
+                let held = x.count_ones() + y.count_ones() + z.count_ones();
+                l += (f64::from((x | y).count_ones()) - f64::from(held) / 3.0) * sub.weight[k];
+            }
+            let plain = self.root[a] * self.root[c] * self.root[s];
+            if l > 0.0 { plain * l.exp2() } else { plain }
+        } else {
+            let union = |k: usize| self.legs[a * w + k] | self.legs[c * w + k];
+            let l: f64 = (0..w).map(|k| f64::from(union(k).count_ones()) * sub.weight[k]).sum();
+            (l - b.shift).exp2()
+        };
         let times = if any_grad { grad_times(self.grad[a], self.grad[c]) } else { 1.0 };
-        let macs = (l - b.shift).exp2() * times;
+        let macs = all * times;
         let traffic = (self.size[a] + self.size[c] + size) * times;
         let second = va.1 + vb.1 + macs;
         match kind {

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
-use crate::objective::{Limits, figures};
+use crate::objective::{Limits, Score, figures};
 use crate::portfolio::{Candidate, Search, polish, run};
 use crate::simplify::{Simplified, simplify};
 use crate::slice::order_loops;
@@ -108,8 +108,15 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
         _ => best.score.value,
     };
     let shift = if value.is_finite() { (value - 900.0).max(0.0) } else { 0.0 };
+    // Of trees of one size or peak, the cheapest is wanted. Of costs, what is not better than the best tree by more than rounding is of
+    // no interest: next to a large hub, that is nearly everything.
+    let aim = match search.kind {
+        Minimize::Size | Minimize::Peak => value + 1e-9,
+        _ if best.score.excess > 0.0 => value + 1e-9,
+        _ => value - Score::rounding(value),
+    };
     let bounds = Bounds {
-        upper: ((value - shift).exp2()) * (1.0 + 1e-9),
+        upper: (aim - shift).exp2(),
         max_size: search.limits.size.map_or(f64::INFINITY, |l| (l - shift).exp2() * (1.0 + 1e-9)),
         shift,
         work: EXACT_WORK,
