@@ -291,7 +291,7 @@ impl Planning<'_> {
 
     /// The plan of these trees, whatever memory it takes.
     pub fn scheduled(&self, outcomes: Vec<Outcome>) -> Found {
-        let Planning { prepared, networks, options, machine, .. } = *self;
+        let Planning { prepared, networks, options, machine, searcher } = *self;
         if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
             return Ok((outcomes, None));
         }
@@ -305,7 +305,7 @@ impl Planning<'_> {
         };
         let (mut folded, mut plan) = schedule(&dag)?;
         let mut rewritten = None;
-        if let Some(better) = joint::improved(&dag, options, machine) {
+        if let Some(better) = joint::improved(&dag, options, machine, searcher.end(options)) {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             let (other_folded, other) = schedule(&better.dag)?;
             if joint::is_better(&other, &plan, options) {

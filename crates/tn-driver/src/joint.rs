@@ -5,6 +5,7 @@
 
 use crate::options::Options;
 use std::collections::BTreeSet;
+use std::time::Instant;
 use tn_ir::dag::Dag;
 use tn_opt::cost::{Costs, Goal, Rates};
 use tn_opt::rules::{Group, RULES};
@@ -20,8 +21,14 @@ pub const STEPS: usize = 4;
 /// A graph that is larger than this from the start is left alone: half the nodes are for alternatives.
 const ROOM: usize = 2;
 
-/// A cheaper dag for the same values, with what the optimiser says of it; none if there is nothing to rewrite or nothing cheaper.
-pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Option<Optimised> {
+/// A cheaper dag for the same values, with what the optimiser says of it; none if there is nothing to rewrite or nothing cheaper
+/// by `end`.
+pub(crate) fn improved(
+    dag: &Dag,
+    options: &Options,
+    machine: &Machine,
+    end: Option<Instant>,
+) -> Option<Optimised> {
     let rules = options.rules;
     // a given path is taken as it is
     let given = options.path.is_some() && !options.refine;
@@ -41,7 +48,7 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
         // what is largest is not a sum over nodes
         Minimize::Size | Minimize::Peak => return None,
     };
-    if on.is_empty() || dag.len() > max_nodes / ROOM {
+    if on.is_empty() || dag.len() > max_nodes / ROOM || end.is_some_and(|e| Instant::now() >= e) {
         return None;
     }
     let rates = Rates {
@@ -52,7 +59,8 @@ pub(crate) fn improved(dag: &Dag, options: &Options, machine: &Machine) -> Optio
     };
     let costs = Costs { rates, goal };
     let rounds = options.egraph_steps.unwrap_or(STEPS);
-    let found = optimise(dag, &Settings { costs, rules: on, max_nodes, rounds, explain: options.explain });
+    let explain = options.explain;
+    let found = optimise(dag, &Settings { costs, rules: on, max_nodes, rounds, explain, end });
     (found.cost.1 < found.cost.0 * (1.0 - 1e-6)).then_some(found)
 }
 

@@ -164,11 +164,11 @@ impl<'a> Search<'a> {
     }
 
     /// What fits, or else what comes nearest to it, once more with the dag that the joint optimiser makes of it.
-    fn rewrite(&mut self) -> Result<(), Error> {
+    fn rewrite(&mut self, searcher: &Searcher) -> Result<(), Error> {
         let of = self.best.as_ref().map(|(_, outcomes, dag, _)| (outcomes.clone(), dag.clone()));
         let of = of.or_else(|| self.smallest.as_ref().map(|s| (s.outcomes.clone(), (*s.dag).clone())));
         let Some((outcomes, dag)) = of else { return Ok(()) };
-        if let Some(better) = joint::improved(&dag, self.options, &self.machine) {
+        if let Some(better) = joint::improved(&dag, self.options, &self.machine, searcher.end(self.options)) {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             self.policies_of(&outcomes, Rc::new(better.dag))?;
         }
@@ -537,7 +537,7 @@ pub fn within(
         search.best = search.spare.take();
     }
     if !search.is_hopeless() && !searcher.is_over(options) {
-        search.rewrite()?;
+        search.rewrite(searcher)?;
     }
     match search.best {
         Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),

@@ -87,12 +87,15 @@ fn borrowed(places: &[KeptPlace]) -> Vec<Place<'_>> {
 
 /// The part of the time left that each search has where a memory limit asks for several.
 pub(crate) const MEMORY_SHARE: f64 = 0.2;
+/// The same for a search that aims at the limit.
+pub(crate) const AIMED_SHARE: f64 = 0.5;
+
+/// The part of the time left that the search has where there is no memory limit; the joint optimiser has the rest.
+const SEARCH_SHARE: f64 = 0.9;
 
 /// What choosing slices may take when the time is over, beyond which the choice is rough: in all, and for a tensor.
 const LATE_SLICES: Duration = Duration::from_millis(50);
 const LATE_SLICES_PER_TENSOR: Duration = Duration::from_micros(10);
-/// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
-pub(crate) const AIMED_SHARE: f64 = 0.5;
 
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
@@ -192,6 +195,11 @@ impl Searcher {
         out
     }
 
+    /// When the time is over, if there is a limit.
+    pub fn end(&self, options: &Options) -> Option<Instant> {
+        options.max_time.and_then(|t| self.began.checked_add(t))
+    }
+
     /// Whether the time is over, or somebody asked to stop.
     pub fn is_over(&self, options: &Options) -> bool {
         options.max_time.is_some_and(|t| self.began.elapsed() >= t)
@@ -245,7 +253,8 @@ impl Searcher {
             }
             let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed()));
             // A memory limit asks for more searches after these.
-            let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
+            let part = if options.memory.is_some() { MEMORY_SHARE } else { SEARCH_SHARE };
+            let left = left.map(|l| l.mul_f64(part));
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
             rest -= weight(net);
             out.push(self.timed(

@@ -9,6 +9,7 @@ use crate::fold::{constants, is_small};
 use crate::graph::{Class, Joint};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::time::Instant;
 use tn_ir::dag::DagId;
 
 /// A node for each class that is needed.
@@ -64,12 +65,14 @@ pub struct Extracted {
 }
 
 /// The cheapest dag found for the roots, without the nodes `banned`. `start` is a choice that is known to be good, used if nothing cheaper is found.
+/// No choice is changed any more after `end`.
 pub fn extract(
     joint: &Joint,
     costs: &Costs,
     roots: &[DagId],
     start: Option<&Choice>,
     banned: &BTreeSet<DagId>,
+    end: Option<Instant>,
 ) -> Extracted {
     let classes: Vec<Class> = joint.classes().collect();
     let place: HashMap<Class, usize> = classes.iter().enumerate().map(|(k, &c)| (c, k)).collect();
@@ -101,7 +104,7 @@ pub fn extract(
     let roots: Vec<usize> = roots.iter().map(|&r| place[&joint.known_class(r)]).collect();
     let flat = Flat { nodes, roots };
     let mut best = Selection::new(&flat, flat.trees());
-    best.improve();
+    best.improve(end);
     if let Some(start) = start {
         let chosen: Vec<usize> = classes
             .iter()
@@ -114,7 +117,7 @@ pub fn extract(
             .collect();
         if flat.is_acyclic(&chosen) {
             let mut other = Selection::new(&flat, chosen);
-            other.improve();
+            other.improve(end);
             if other.total < best.total {
                 best = other;
             }
@@ -380,7 +383,8 @@ impl<'a> Selection<'a> {
     }
 
     /// Changes one choice, or all that keep a class needed, as long as the whole gets cheaper.
-    fn improve(&mut self) {
+    fn improve(&mut self, end: Option<Instant>) {
+        let over = || end.is_some_and(|e| Instant::now() >= e);
         let mut users: Vec<Vec<usize>> = vec![vec![]; self.chosen.len()];
         for (k, options) in self.flat.nodes.iter().enumerate() {
             for &a in options.iter().flat_map(|o| &o.args) {
@@ -392,12 +396,12 @@ impl<'a> Selection<'a> {
         for _ in 0..ROUNDS {
             let before = self.total;
             for k in (0..self.chosen.len()).rev() {
-                if self.uses[k] > 0 && self.walked <= WALKED {
+                if self.uses[k] > 0 && self.walked <= WALKED && !over() {
                     self.avoid(k, &users[k]);
                 }
             }
             for k in (0..self.chosen.len()).rev() {
-                if self.uses[k] == 0 || self.flat.nodes[k].len() < 2 || self.walked > WALKED {
+                if self.uses[k] == 0 || self.flat.nodes[k].len() < 2 || self.walked > WALKED || over() {
                     continue;
                 }
                 let flat = self.flat;
@@ -469,7 +473,7 @@ mod tests {
         #[test]
         fn small_graphs_are_solved_exactly(flat in graph()) {
             let mut s = Selection::new(&flat, flat.trees());
-            s.improve();
+            s.improve(None);
             let (chosen, total, optimal) = flat.exhaust(s.chosen.clone(), s.total);
             let best = brute(&flat);
             prop_assert!(flat.is_acyclic(&chosen));

@@ -19,6 +19,7 @@ use extract::{Choice, Extracted, extract};
 use graph::{Class, Joint};
 use rules::{Context, Group, Pairs, RULES, Rule};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
 /// What the optimiser may do.
@@ -34,6 +35,14 @@ pub struct Settings {
     pub rounds: usize,
     /// Whether the gain of each rewrite is measured, which takes an extraction for each.
     pub explain: bool,
+    /// When to stop with what has been found.
+    pub end: Option<Instant>,
+}
+
+impl Settings {
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|e| Instant::now() >= e)
+    }
 }
 
 /// Operands of a window.
@@ -102,7 +111,16 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
     // contractions that other rules made: an order of theirs may pay where they as made do not
     let mut fresh: Vec<DagId> = vec![];
     let mut derivation = Derivation::default();
+    // the dag of the last round that came to its end: rules change the graph in the next one
+    let mut whole: Option<Dag> = None;
     for round in 0..settings.rounds {
+        if settings.is_over() {
+            limited = true;
+            break;
+        }
+        if settings.end.is_some() {
+            whole = Some(rebuilt(&joint, &best.choice, &dag.roots));
+        }
         let mut news = 0;
         let mut log = vec![];
         for (k, rule) in RULES.iter().enumerate() {
@@ -117,7 +135,7 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
                 if !done.insert((k, n)) {
                     continue;
                 }
-                if joint.len() >= settings.max_nodes {
+                if joint.len() >= settings.max_nodes || settings.is_over() {
                     limited = true;
                     break;
                 }
@@ -135,12 +153,17 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
             }
         }
         joint.rebuild();
+        if settings.is_over() {
+            limited = true;
+            break;
+        }
         derivation.rounds.push(log);
+        whole = None;
         if news == 0 {
             break;
         }
         let start: Choice = best.choice.values().map(|&n| (joint.known_class(n), n)).collect();
-        let found = extract(&joint, &settings.costs, &roots, Some(&start), &BTreeSet::new());
+        let found = extract(&joint, &settings.costs, &roots, Some(&start), &BTreeSet::new(), settings.end);
         // where classes merged so that what was chosen goes round in circles, what was found may be dearer
         let better = found.cost < best.cost * (1.0 - 1e-9);
         best = found;
@@ -152,7 +175,7 @@ pub fn optimise(dag: &Dag, settings: &Settings) -> Optimised {
     let after = best.cost;
     let chain = chain(&joint, &best, &made_by, settings, &roots);
     derivation.chosen = best.choice.values().map(|n| n.0).collect();
-    let dag = rebuilt(&joint, &best.choice, &dag.roots);
+    let dag = whole.unwrap_or_else(|| rebuilt(&joint, &best.choice, &dag.roots));
     let size = (joint.len(), joint.classes().count());
     Optimised { dag, cost: (before, after), applied, size, limited, chain, derivation }
 }
@@ -312,7 +335,7 @@ fn chain(
     for (k, ((from, rule), chosen)) in steps.into_iter().enumerate() {
         let gain = if settings.explain && k < MEASURED {
             let made = made_by.iter().filter(|(_, by)| **by == (rule, from)).map(|(n, _)| *n).collect();
-            extract(joint, &settings.costs, roots, None, &made).cost - best.cost
+            extract(joint, &settings.costs, roots, None, &made, settings.end).cost - best.cost
         } else {
             0.0
         };
