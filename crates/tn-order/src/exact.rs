@@ -88,6 +88,21 @@ pub(crate) struct Bounds {
     pub threads: usize,
 }
 
+impl Bounds {
+    /// What the steps of a tree of `n` leaves cost besides their work; every tree has as many.
+    fn overheads(&self, kind: Minimize, n: usize) -> f64 {
+        match kind {
+            Minimize::Time => (n - 1) as f64 * (OVERHEAD_LOG2 - self.shift).exp2(),
+            _ => 0.0,
+        }
+    }
+
+    /// The bounds on what the steps cost without that.
+    pub fn without_overheads(self, kind: Minimize, n: usize) -> Self {
+        Self { upper: self.upper - self.overheads(kind, n), ..self }
+    }
+}
+
 /// Sets done by one thread at a time.
 const CHUNK: usize = 64;
 /// Tables of fewer leaves are filled by one thread: starting others takes as long.
@@ -124,12 +139,8 @@ impl Exact {
         if n > MAX_LEAVES {
             return (f64::INFINITY, Proof::GaveUp);
         }
-        // every tree has as many steps
-        let constant = match kind {
-            Minimize::Time => (n - 1) as f64 * (OVERHEAD_LOG2 - b.shift).exp2(),
-            _ => 0.0,
-        };
-        let b = Bounds { upper: b.upper - constant, ..b };
+        let constant = b.overheads(kind, n);
+        let b = b.without_overheads(kind, n);
         // the leaf of the most legs first, so that the sets with a hub are told from those without
         let hub = (0..n)
             .max_by_key(|&k| (sub.row(k).iter().map(|x| x.count_ones()).sum::<u32>(), n - k))
