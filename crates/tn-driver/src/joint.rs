@@ -48,7 +48,7 @@ pub(crate) fn time_for(options: &Options, nodes: usize) -> Duration {
 
 /// When the optimiser has to end, where lowering and scheduling took so long; none if there is no limit on time.
 pub(crate) fn ends(options: &Options, began: Instant, scheduling: Duration) -> Option<Instant> {
-    Some((began + options.max_time?).checked_sub(scheduling.mul_f64(AFTERWARDS)).unwrap_or(began))
+    Some(began.checked_add(options.max_time?)?.checked_sub(scheduling.mul_f64(AFTERWARDS)).unwrap_or(began))
 }
 
 /// A cheaper dag for the same values, or one that takes less memory where limits are given, with what the optimiser says of it; none if there is nothing

@@ -97,12 +97,12 @@ fn borrowed(places: &[KeptPlace]) -> Vec<Place<'_>> {
 
 /// The part of the time left that each search has where a memory limit asks for several.
 pub(crate) const MEMORY_SHARE: f64 = 0.2;
+/// The same for a search that aims at the limit.
+pub(crate) const AIMED_SHARE: f64 = 0.5;
 
 /// What choosing slices may take when the time is over, beyond which the choice is rough: in all, and for a tensor.
 const LATE_SLICES: Duration = Duration::from_millis(50);
 const LATE_SLICES_PER_TENSOR: Duration = Duration::from_micros(10);
-/// The same as [`MEMORY_SHARE`] for a search that aims at the limit.
-pub(crate) const AIMED_SHARE: f64 = 0.5;
 
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
@@ -201,6 +201,11 @@ impl Searcher {
         let mut out = seen.renumbered(whole.map(|(i, _)| i as u32));
         out.sort_unstable();
         out
+    }
+
+    /// When the time is over, if there is a limit.
+    pub fn end(&self, options: &Options) -> Option<Instant> {
+        options.max_time.and_then(|t| self.began.checked_add(t))
     }
 
     /// Whether the time is over, or somebody asked to stop.

@@ -2,15 +2,18 @@
 
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use tn_ir::Complex64;
-use tn_ir::dag::{Array, ArrayId, ArrayRole, Coef, Dag, DagId, Op};
+use tn_ir::dag::{Array, ArrayId, ArrayRole, Coef, Dag, DagId, Op, Root, RootKind};
 use tn_ir::dag_build::Labelled;
 use tn_ir::dtype::DType;
 use tn_ir::eval::{Dense, evaluate};
 use tn_ir::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use tn_ir::size::Dim;
+use tn_opt::cost::{Costs, Goal, Rates};
 use tn_opt::graph::Joint;
 use tn_opt::rules::{Context, Pairs, RULES};
+use tn_opt::{Settings, optimise};
 
 /// Small numbers whose sums and products are exact, and a generator of them.
 struct Draw(u64);
@@ -222,5 +225,48 @@ fn scalar_rules_hold_and_slips_are_found() {
                 assert!(wrong.is_some_and(|w| (w - x).abs() > 1e-9), "{name}: a slip is not found");
             }
         }
+    }
+}
+
+/// A chain of matrices, multiplied from the wrong end.
+fn chain() -> Dag {
+    let mut dag = Dag::default();
+    dag.dtype = DType::F64;
+    let sizes = [40, 3, 30, 5, 20, 1];
+    let matrices: Vec<DagId> = sizes.windows(2).map(|s| leaf(&mut dag, s)).collect();
+    let mut whole = matrices[0];
+    for (k, &m) in matrices.iter().enumerate().skip(1) {
+        let k = k as u32;
+        whole = product(&mut dag, (whole, &[0, k]), (m, &[k, k + 1]), &[0, k + 1], false);
+    }
+    dag.roots.push(Root { name: "y".into(), kind: RootKind::Output, node: whole, source: 0 });
+    dag
+}
+
+#[test]
+fn where_the_time_ends_what_was_found_is_a_dag_of_the_roots() {
+    let rates = Rates { macs_per_second: 1e9, bytes_per_second: 1e10, step_seconds: 0.0, element_bytes: 8.0 };
+    let settings = |end| Settings {
+        costs: Costs { rates, goal: Goal::Macs },
+        rules: (0..RULES.len()).collect(),
+        max_nodes: 1000,
+        rounds: 4,
+        explain: true,
+        clock: tn_opt::Clock(end),
+        limits: vec![],
+    };
+    let dag = chain();
+    let free = optimise(&dag, &[], &settings(None));
+    assert!(free.cost.1 < free.cost.0, "{:?}", free.cost);
+    let cut = optimise(&dag, &[], &settings(Some(Instant::now())));
+    assert!(cut.limited && cut.cost.1 == cut.cost.0, "{:?}", cut.cost);
+    // wherever it is cut
+    for micros in (0..40).map(|k| 25 * k) {
+        let end = Instant::now() + Duration::from_micros(micros);
+        let cut = optimise(&dag, &[], &settings(Some(end)));
+        assert!(cut.cost.1 <= cut.cost.0 && cut.cost.1 >= free.cost.1 * (1.0 - 1e-9), "{:?}", cut.cost);
+        assert_eq!(tn_ir::verify::verify(&cut.dag).map_err(|e| e.to_string()), Ok(()));
+        let again = tn_opt::replay(&dag, &[], &cut.derivation).unwrap();
+        assert_eq!(again.len(), cut.dag.len());
     }
 }

@@ -58,12 +58,7 @@ pub(crate) fn solve(
     if !(2..=MAX_LEAVES).contains(&n) || matches!(kind, Minimize::Size | Minimize::Peak) {
         return Proof::GaveUp;
     }
-    // every tree has as many steps
-    let constant = match kind {
-        Minimize::Time => (n - 1) as f64 * (OVERHEAD_LOG2 - b.shift).exp2(),
-        _ => 0.0,
-    };
-    let mut s = Search::new(sub, kind, Bounds { upper: b.upper - constant, ..b });
+    let mut s = Search::new(sub, kind, b.without_overheads(kind, sub.n));
     let mut levels: Vec<Vec<u32>> = vec![Vec::new(), (0..n as u32).collect()];
     let mut work = 0u64;
     for count in 2..=n {

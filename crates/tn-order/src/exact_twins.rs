@@ -94,12 +94,7 @@ pub(crate) fn solve(
     if splits > WORK.min(b.work as f64) {
         return Proof::GaveUp;
     }
-    // every tree has as many steps
-    let constant = match kind {
-        Minimize::Time => (sub.n - 1) as f64 * (OVERHEAD_LOG2 - b.shift).exp2(),
-        _ => 0.0,
-    };
-    let mut t = Table::new(sub, kind, Bounds { upper: b.upper - constant, ..b }, classes);
+    let mut t = Table::new(sub, kind, b.without_overheads(kind, sub.n), classes);
     for s in 1..t.sets.len() {
         if s % STRIDE == 0 && over() {
             return Proof::GaveUp;

@@ -61,9 +61,14 @@ pub(crate) struct Score {
 }
 
 impl Score {
+    /// By how much smaller than this one a figure (log2) must be to be better.
+    pub fn rounding(figure: f64) -> f64 {
+        1e-9 * figure.abs().max(1.0)
+    }
+
     /// Better by more than rounding.
     pub fn better(&self, than: &Self) -> bool {
-        let lt = |a: f64, b: f64| a < b - 1e-9 * b.abs().max(1.0);
+        let lt = |a: f64, b: f64| a < b - Self::rounding(b);
         if lt(self.excess, than.excess) || lt(than.excess, self.excess) {
             return lt(self.excess, than.excess);
         }

@@ -4,13 +4,14 @@ use crate::clock::Clock;
 use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
-use crate::objective::{Limits, figures};
+use crate::objective::{Limits, Score, figures};
 use crate::portfolio::{Candidate, Search, polish, run};
 use crate::simplify::{Simplified, simplify};
 use crate::slice::order_loops;
 use crate::sub::Sub;
-use crate::{Infeasible, Minimize, Network, Options, Outcome, Tree, evaluate};
+use crate::{Infeasible, Minimize, Network, Options, Outcome, Progress, Tree, evaluate};
 use crate::{exact_sparse, exact_twins};
+use std::sync::Arc;
 
 /// The largest network that the exact search is tried on.
 const EXACT_TENSORS: usize = 20;
@@ -23,6 +24,9 @@ const SMALL_TABLE: usize = 14;
 const SPARSE_WORK: u64 = 30_000_000;
 /// The part of the time that it may take.
 const SPARSE_SHARE: f64 = 0.1;
+
+/// The largest network that is searched for the least time too where the peak is the objective.
+const OTHER_TENSORS: usize = 5_000;
 
 /// The part of the time that goes to the steps which the simplification fixed.
 const POLISH: f64 = 0.05;
@@ -47,12 +51,7 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     let n = search.model.n();
     let start = opts.start.as_ref().filter(|t| t.check(net).is_ok());
     let mut best = match start {
-        Some(t) => {
-            let sliced = t.sliced.iter().filter_map(|i| search.model.orig.iter().position(|o| o == i));
-            let sliced: Vec<u32> =
-                sliced.map(|k| k as u32).filter(|&k| !search.limits.keep[k as usize]).collect();
-            search.rate(t.ssa_path.clone(), &sliced)
-        }
+        Some(t) => rated(&search, t),
         None => search.greedy_start(0),
     };
     // looking at a tree of a large network takes a while, also for the last time
@@ -71,9 +70,38 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     }
     if !optimal && n >= 3 {
         time_limited = improve(&mut search, &mut best, &mut others);
+        let counted = opts.max_time.is_none() && opts.max_peak.is_none();
+        if opts.minimize == Minimize::Peak && counted && n <= OTHER_TENSORS {
+            fastest(net, &search, &mut best);
+        }
     }
     let others = others.into_iter().map(|c| Tree { ssa_path: c.path, sliced: vec![] }).collect();
     Ok(Outcome { others, ..finish(net, &search, best, optimal, time_limited)? })
+}
+
+/// A tree of the network with its slices, and what it is worth.
+fn rated(search: &Search<'_>, tree: &Tree) -> Candidate {
+    let sliced = tree.sliced.iter().filter_map(|i| search.model.orig.iter().position(|o| o == i));
+    let sliced: Vec<u32> = sliced.map(|k| k as u32).filter(|&k| !search.limits.keep[k as usize]).collect();
+    search.rate(tree.ssa_path.clone(), &sliced)
+}
+
+/// Replaces `best` by the tree that the search for the least time finds, if its peak is lower: the peak is that of one moment, and a search for it
+/// by the elements of all tensors may end above.
+fn fastest(net: &Network, search: &Search<'_>, best: &mut Candidate) {
+    let stop = search.opts.progress.as_ref().map(|p| Progress { stop: p.stop.clone(), report: None });
+    let asked = Options {
+        minimize: Minimize::Time,
+        start: None,
+        progress: stop.map(Arc::new),
+        ..search.opts.clone()
+    };
+    if let Ok(found) = plan(net, &asked) {
+        let found = rated(search, &found.tree);
+        if found.score.better(&best.score) {
+            *best = found;
+        }
+    }
 }
 
 /// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
@@ -110,8 +138,15 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
         _ => best.score.value,
     };
     let shift = if value.is_finite() { (value - 900.0).max(0.0) } else { 0.0 };
+    // Of trees of one size or peak, the cheapest is wanted. Of costs, what is not better than the best tree by more than rounding is of
+    // no interest: next to a large hub, that is nearly everything.
+    let aim = match search.kind {
+        Minimize::Size | Minimize::Peak => value + 1e-9,
+        _ if best.score.excess > 0.0 => value + 1e-9,
+        _ => value - Score::rounding(value),
+    };
     let bounds = Bounds {
-        upper: ((value - shift).exp2()) * (1.0 + 1e-9),
+        upper: (aim - shift).exp2(),
         max_size: search.limits.size.map_or(f64::INFINITY, |l| (l - shift).exp2() * (1.0 + 1e-9)),
         shift,
         work: EXACT_WORK,

@@ -17,6 +17,10 @@ const UNTIMED: f64 = 0.1;
 /// What recursive bisection takes a term, and an interval program a term to the third, about, in seconds.
 const DISSECT: f64 = 30e-6;
 const INTERVAL: f64 = 0.1e-9;
+/// Operations of averaging at most; the part of the time left that they may take, and what one takes, about, in seconds.
+const FLOW: f64 = 2e7;
+const FLOW_SHARE: f64 = 0.05;
+const FLOW_OPERATION: f64 = 4e-9;
 /// The trees kept to start again from.
 pub(crate) const ELITE: usize = 6;
 /// The kinds that new starts are made of: those that began best.
@@ -42,7 +46,9 @@ impl Search<'_> {
         let noise = if turn < 3 { 0.0 } else { 0.05 };
         // enough averaging to flatten the front, within a few million operations
         let legs: usize = m.legs.iter().map(Vec::len).sum();
-        let rounds = (20_000_000 / legs.max(1)).clamp(40, 3000);
+        let operations =
+            self.clock.left().map_or(FLOW, |l| FLOW.min(FLOW_SHARE * l.max(0.0) / FLOW_OPERATION));
+        let rounds = (operations as usize / legs.max(1)).clamp(40, 3000);
         let order = match kind {
             0 => climb(m, &flow(m, far(), rounds), [1.0, 0.3, 3.0, 0.1][(turn % 4) as usize]),
             1 => sweep(m, Rule::Latest, far(), noise, &mut rng),

@@ -2,7 +2,8 @@
 
 use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
-use crate::objective::{Limits, figures};
+use crate::objective::{Limits, Score, figures, grad_times, step_log2};
+use crate::rng::Rng;
 use crate::sub::Sub;
 use crate::{Cost, Minimize, Network, Options, Tree, evaluate, naive, plan};
 use crate::{exact_sparse, exact_twins};
@@ -279,6 +280,106 @@ proptest! {
     }
 }
 
+/// Tensors around a hub, on one leg of all, or both, with sizes that nearly all differ; every leaf may have an open leg.
+fn uneven_stars(leaves: usize) -> impl Strategy<Value = Network> {
+    let leaf = (2u64..60, prop::option::of(2u64..20), any::<bool>());
+    let flags = any::<(bool, bool, bool, bool, bool, bool)>();
+    (prop::collection::vec(leaf, 2..leaves + 1), flags).prop_map(|(leaves, flags)| {
+        let (hub, open, all, all_open, hub_has_all, grad) = flags;
+        let mut net = Network::default();
+        let mut index = |size: u64| {
+            net.sizes.push(size);
+            net.sizes.len() as u32 - 1
+        };
+        let shared = index(5);
+        let mut center = Vec::new();
+        for (size, out, g) in leaves {
+            let mut t = Vec::new();
+            if hub {
+                t.push(index(size));
+                center.push(t[0]);
+            }
+            if all || !hub {
+                t.push(shared);
+            }
+            if let Some(size) = out.filter(|_| open) {
+                t.push(index(size));
+                net.output.extend(t.last());
+            }
+            net.inputs.push(t);
+            net.needs_grad.push(g && grad);
+        }
+        if hub {
+            if all && hub_has_all {
+                center.push(shared);
+            }
+            net.inputs.push(center);
+            net.needs_grad.push(false);
+        }
+        if (all || !hub) && all_open {
+            net.output.push(shared);
+        }
+        net
+    })
+}
+
+/// The least cost (log2) of any tree: the dynamic program over all subsets, without bounds.
+fn plain_optimum(m: &Model, kind: Minimize) -> f64 {
+    let full = (1usize << m.n()) - 1;
+    let held = |s: usize, leg: &u32| (0..m.n()).any(|k| s >> k & 1 == 1 && m.legs[k].contains(leg));
+    let legs = |s: usize| -> Vec<u32> {
+        let open = |l: &u32| held(s, l) && (held(full ^ s, l) || m.out.contains(l));
+        (0..m.lg.len() as u32).filter(open).collect()
+    };
+    let legs: Vec<Vec<u32>> = (0..=full).map(legs).collect();
+    let size: Vec<f64> = legs.iter().map(|l| m.log_size(l)).collect();
+    let grad = |s: usize| (0..m.n()).any(|k| s >> k & 1 == 1 && m.grad[k]);
+    let mut best = vec![0.0f64; full + 1];
+    for s in (1..=full).filter(|s| s & (s - 1) != 0) {
+        best[s] = f64::INFINITY;
+        let mut a = (s - 1) & s;
+        while a != 0 {
+            let c = s ^ a;
+            let mut union = [legs[a].as_slice(), &legs[c]].concat();
+            union.sort_unstable();
+            union.dedup();
+            let times = grad_times(grad(a), grad(c));
+            let step = step_log2(kind, m.log_size(&union), size[a], size[c], size[s], times);
+            best[s] = best[s].min(best[a] + best[c] + step.exp2());
+            a = (a - 1) & s;
+        }
+    }
+    best[full].log2()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn bounds_rule_nothing_out(net in prop_oneof![3 => uneven_stars(8), 1 => networks(8)], kind in 0usize..3) {
+        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
+        let m = Model::new(&net);
+        prop_assume!(m.n() > 1);
+        let want = plain_optimum(&m, kind);
+        let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
+        let sub = Sub::new(&leaves, &m.out, &m.lg, m.grad.clone());
+        let worth = |path: &[(u32, u32)]| figures(&m, path, &[], kind, &Limits::default()).score.value;
+        // bounds far above, just above and just below the optimum
+        for (more, found) in [(f64::INFINITY, true), (4.0, true), (1e-3, true), (1e-9, true), (-1e-9, false), (-1e-4, false)] {
+            let upper = (want + more).exp2();
+            let b = Bounds { upper, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+            let mut path = Vec::new();
+            let (_, proof) = Exact::default().solve(&sub, kind, b, &|| false, &mut path);
+            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter }, "{}", more);
+            prop_assert!(!found || (worth(&path) - want).abs() < 1e-11 * want.max(1.0), "{} is not {want}", worth(&path));
+        }
+        let out = plan(&net, &quick(kind)).unwrap();
+        prop_assert!(out.optimal);
+        let got = worth(&out.tree.ssa_path);
+        prop_assert!(got <= want + Score::rounding(want) * 1.01, "{got} is not {want}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
@@ -501,6 +602,18 @@ fn time_limits_and_the_stop_flag_end_the_search() {
 }
 
 /// Objectives of which many trees have the same value are served by the search as well as those that add up.
+#[test]
+fn the_peak_is_no_worse_than_that_of_the_fastest_tree() {
+    // variables of clauses: every index is on several tensors
+    for seed in 0..4 {
+        let mut rng = Rng::new(seed, 0);
+        let inputs = (0..60).map(|_| (0..3).map(|_| rng.below(40) as u32).collect()).collect();
+        let net = Network { inputs, output: vec![], sizes: vec![2; 40], needs_grad: vec![] };
+        let peak = |minimize| plan(&net, &Options { seed, ..quick(minimize) }).unwrap().cost.log2_peak;
+        assert!(peak(Minimize::Peak) <= peak(Minimize::Time) + 1e-9);
+    }
+}
+
 #[test]
 fn the_size_and_the_peak_are_no_worse_than_those_of_other_objectives() {
     let side = 9u32;

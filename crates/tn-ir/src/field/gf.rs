@@ -52,16 +52,8 @@ impl Fp {
         Fp(if s >= P { s - P } else { s })
     }
     /// Power.
-    pub fn pow(self, mut e: u64) -> Fp {
-        let (mut base, mut out) = (self, Fp::ONE);
-        while e > 0 {
-            if e & 1 == 1 {
-                out = out.times(base);
-            }
-            base = base.times(base);
-            e >>= 1;
-        }
-        out
+    pub fn pow(self, e: u64) -> Fp {
+        power(self, Fp::ONE, e, Fp::times)
     }
     /// The inverse; zero for zero.
     pub fn inverse(self) -> Fp {
@@ -160,17 +152,22 @@ impl Fp2 {
         self.conjugate().times(Fp2::real(norm.inverse()))
     }
     /// Power.
-    pub fn pow(self, mut e: u64) -> Fp2 {
-        let (mut base, mut out) = (self, Fp2::real(Fp::ONE));
-        while e > 0 {
-            if e & 1 == 1 {
-                out = out.times(base);
-            }
-            base = base.times(base);
-            e >>= 1;
-        }
-        out
+    pub fn pow(self, e: u64) -> Fp2 {
+        power(self, Fp2::real(Fp::ONE), e, Fp2::times)
     }
+}
+
+/// `base` to the power `e` by repeated squaring.
+fn power<T: Copy>(mut base: T, one: T, mut e: u64, times: impl Fn(T, T) -> T) -> T {
+    let mut out = one;
+    while e > 0 {
+        if e & 1 == 1 {
+            out = times(out, base);
+        }
+        base = times(base, base);
+        e >>= 1;
+    }
+    out
 }
 
 /// Mixes 64 bits (the finaliser of SplitMix64).

@@ -1,0 +1,127 @@
+//! A memory limit and a clock: a plan that fits is made sure of before the searches begin, and where their time is over without one, the trees that are
+//! there are sliced.
+
+use super::{FAR, Fitting, PARTS, Search, largest};
+use crate::compile::{Prepared, endless};
+use crate::error::Error;
+use crate::options::Options;
+use crate::search::Searcher;
+use crate::stages::Target;
+use std::time::Duration;
+use tn_order::{Network, Outcome};
+use tn_plan::cost::Machine;
+
+/// So much longer than the time may those slices take: a part of the time, in all, and for a tensor.
+const PATIENCE: f64 = 0.1;
+const PATIENCE_IN_ALL: Duration = Duration::from_millis(300);
+const PATIENCE_PER_TENSOR: Duration = Duration::from_micros(25);
+/// A search that must find something although the time is over has so much: in all, and for a tensor.
+const HASTE: Duration = Duration::from_millis(500);
+const HASTE_PER_TENSOR: Duration = Duration::from_micros(20);
+/// The part of the time in which a plan that fits is made sure of, where the first trees are far above the limit; and the part that may go to
+/// finding that out.
+const SPARE_SHARE: f64 = 0.1;
+const SPARE_LOOK: f64 = 0.05;
+
+impl Search<'_> {
+    /// The tree of a region with slices, where there is no time for another one; if these are too many, what a search for few slices finds in haste.
+    pub(super) fn sliced(
+        &self,
+        r: usize,
+        o: &Outcome,
+        target: Target,
+        searcher: &Searcher,
+    ) -> Result<Outcome, Error> {
+        let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+        let own = searcher.improve(region, net, self.options, target, o.tree.clone(), Duration::ZERO)?;
+        if !endless(&own) || searcher.is_given() {
+            return Ok(own);
+        }
+        let time = HASTE + HASTE_PER_TENSOR * net.inputs.len() as u32;
+        searcher.hasty(region, net, self.options, target, time)
+    }
+
+    /// Where nothing fits by the end of the time: the trees that are there with slices for results of a quarter, and so on, as long as that
+    /// helps and patience lasts.
+    pub(super) fn slice_late(&mut self, first: &[Outcome], searcher: &Searcher) -> Result<(), Error> {
+        let mut outcomes = first.to_vec();
+        let mut open = vec![true; outcomes.len()];
+        while self.best.is_none() && self.has_patience(searcher) {
+            let Some(r) = largest(&outcomes, &open) else { break };
+            let size = outcomes[r].cost.log2_max_size - 2.0;
+            let max_size = (size.clamp(0.0, 62.0).exp2() + 1e-6) as u64;
+            let target = Target { max_size: Some(max_size), ..Target::default() };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let from = outcomes[r].tree.clone();
+            let found = searcher.improve(region, net, self.options, target, from, Duration::ZERO);
+            match found {
+                Ok(found) if found.cost.log2_max_size < outcomes[r].cost.log2_max_size => outcomes[r] = found,
+                _ => {
+                    open[r] = false;
+                    continue;
+                }
+            }
+            if outcomes.iter().any(endless) {
+                break;
+            }
+            self.attempt(&outcomes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether what is done when the time is over may go on.
+    pub(super) fn has_patience(&self, searcher: &Searcher) -> bool {
+        let Some(time) = self.options.max_time else { return true };
+        let tensors: usize = self.networks.iter().map(|n| n.inputs.len()).sum();
+        let more = PATIENCE_IN_ALL + PATIENCE_PER_TENSOR * tensors as u32;
+        searcher.began.elapsed() < time.mul_f64(1.0 + PATIENCE) + more
+    }
+}
+
+/// With a time limit, and where trees that are found at once are far above the memory limit: a plan that fits, by a short search for results of
+/// which a few fit.
+///
+/// # Errors
+/// Whatever a stage says; that no such plan is found is none.
+pub fn spare(
+    prepared: &Prepared,
+    networks: &[Network],
+    options: &Options,
+    machine: &Machine,
+    searcher: &Searcher,
+) -> Result<Option<Fitting>, Error> {
+    let (Some(_), Some(time)) = (options.memory, options.max_time) else { return Ok(None) };
+    let mut search = Search::new(prepared, networks, options, machine);
+    let began = searcher.began.elapsed();
+    let mut first = Vec::with_capacity(networks.len());
+    for (region, net) in prepared.regions.iter().zip(networks) {
+        let target = Target::of(options);
+        let found = searcher.hasty(region, net, options, target, Duration::ZERO);
+        let (Ok(found), false) = (found, searcher.is_given()) else { return Ok(None) };
+        first.push(found);
+    }
+    let width = (prepared.program.dtype.bytes() as f64).log2();
+    let far = (search.limit as f64).log2() + (FAR as f64).log2() - width;
+    let looked = searcher.began.elapsed() - began;
+    if looked > time.mul_f64(SPARE_LOOK) || first.iter().all(|o| o.cost.log2_peak <= far) {
+        return Ok(None);
+    }
+    let most = search.room(&first) / PARTS[0];
+    if most < 1.0 {
+        return Ok(None);
+    }
+    let max_size = Some((most as u64).min(options.max_size.unwrap_or(u64::MAX)));
+    let large: Vec<usize> = (0..first.len()).filter(|&r| first[r].cost.log2_max_size > most.log2()).collect();
+    for &r in &large {
+        let target = Target { max_size, hasty: true, ..Target::default() };
+        let (region, net) = (&prepared.regions[r], &networks[r]);
+        let share = SPARE_SHARE / large.len() as f64;
+        match searcher.search(region, net, options, target, share) {
+            Ok(found) => first[r] = found,
+            Err(_) => return Ok(None),
+        }
+    }
+    search.aimed = true;
+    search.attempt(&first)?;
+    Ok(search.best)
+}

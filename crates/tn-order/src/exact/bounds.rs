@@ -1,0 +1,234 @@
+//! What the exact search knows before it splits a set: the legs and sizes of all sets, what the steps outside a set cost at least, and the table by which
+//! splits are ruled out.
+
+use super::{Bounds, Exact, TRAFFIC, Value, next_of_count};
+use crate::Minimize;
+use crate::sub::Sub;
+
+impl Exact {
+    /// The part of the cost of the step that makes a set's tensor that is the tensor's own, beside that of the operands.
+    #[inline(always)]
+    pub(super) fn base(&self, kind: Minimize, s: usize) -> f64 {
+        match kind {
+            Minimize::Time => TRAFFIC * self.size[s],
+            Minimize::Macs => self.made[s],
+            _ => self.size[s],
+        }
+    }
+
+    /// What it takes to read a set's tensor.
+    #[inline(always)]
+    pub(super) fn read(&self, kind: Minimize, s: usize) -> f64 {
+        if kind == Minimize::Time { TRAFFIC * self.size[s] } else { self.size[s] }
+    }
+
+    /// The least cost of the step that makes a set's tensor.
+    #[inline(always)]
+    pub(super) fn made(&self, kind: Minimize, s: usize) -> f64 {
+        match kind {
+            Minimize::Time => self.made[s].max(TRAFFIC * self.size[s]),
+            _ => self.base(kind, s),
+        }
+    }
+
+    /// What a tree costs at least besides the steps inside the set `s`: `s` and the leaves outside it are used, and the result is made.
+    pub(super) fn rest(&self, kind: Minimize, s: usize, full: usize) -> f64 {
+        if s == full || matches!(kind, Minimize::Size | Minimize::Peak) {
+            return 0.0;
+        }
+        let (mut sum, mut most) = (self.size[s], self.size[s]);
+        let mut outside = full ^ s;
+        while outside != 0 {
+            let leaf = self.size[outside & outside.wrapping_neg()];
+            sum += leaf;
+            most = most.max(leaf);
+            outside &= outside - 1;
+        }
+        // a step uses two of them, and costs no less than the larger
+        let mut macs = most.max(self.made[full]).max(0.5 * sum);
+        if s & 1 == 0 && !self.near.is_empty() {
+            macs = macs.max(self.meets(s, full));
+        }
+        match kind {
+            Minimize::Time => macs.max(TRAFFIC * (sum + self.size[full])),
+            Minimize::Bytes => sum + self.size[full],
+            _ => macs,
+        }
+    }
+
+    /// What the step costs at least that brings the leaves of `s` together with the first one, which is not among them. One operand is made of
+    /// the first leaf and others outside of `s`; the other has all legs of the result that only leaves of `s` have. If the first leaf
+    /// meets all others at once, making their tensor is such a step too.
+    pub(super) fn meets(&self, s: usize, full: usize) -> f64 {
+        let outside = full ^ s;
+        if outside == 1 {
+            return self.size[1];
+        }
+        let with = self.near[outside] * self.own[s];
+        with.max(self.toll.min(self.size[1].max(self.made[full ^ 1])))
+    }
+
+    /// Legs and sizes of every subset.
+    pub(super) fn tables(&mut self, sub: &Sub, shift: f64) {
+        let (n, w) = (sub.n, sub.w);
+        let total = 1usize << n;
+        self.union.clear();
+        self.union.resize(total * w, 0);
+        self.legs.clear();
+        self.legs.resize(total * w, 0);
+        self.size.clear();
+        self.size.resize(total, 0.0);
+        self.made.clear();
+        self.made.resize(total, 0.0);
+        self.own.clear();
+        self.own.resize(total, 1.0);
+        self.grad.clear();
+        self.grad.resize(total, false);
+        // the legs that all leaves of a set have, kept where there are any
+        let mut shared = vec![0u64; total * w];
+        for s in 1..total {
+            let low = s.trailing_zeros() as usize;
+            let rest = s & (s - 1);
+            for k in 0..w {
+                let row = sub.rows[low * w + k];
+                self.union[s * w + k] = self.union[rest * w + k] | row;
+                shared[s * w + k] = if rest == 0 { row } else { shared[rest * w + k] & row };
+            }
+            self.grad[s] = self.grad[rest] | sub.grad[low];
+        }
+        for s in 1..total {
+            let other = total - 1 - s;
+            let (mut l, mut more, mut own) = (-shift, 0.0, 0.0);
+            for k in 0..w {
+                let legs = self.union[s * w + k] & (self.union[other * w + k] | sub.out[k]);
+                self.legs[s * w + k] = legs;
+                l += f64::from(legs.count_ones()) * sub.weight[k];
+                more += f64::from((shared[s * w + k] & !legs).count_ones()) * sub.weight[k];
+                own += f64::from((legs & !self.union[other * w + k]).count_ones()) * sub.weight[k];
+            }
+            if own > 0.0 {
+                self.own[s] = own.exp2();
+            }
+            self.size[s] = l.exp2();
+            self.made[s] = if more > 0.0 { (l + more).exp2() } else { self.size[s] };
+        }
+    }
+
+    /// The table of bounds; values come as sets are done.
+    pub(super) fn keys(&mut self, sub: &Sub, kind: Minimize, b: Bounds) {
+        let total = self.size.len();
+        self.key.clear();
+        self.key.resize(total, [f32::INFINITY, 0.0]);
+        // the known upper bound is at 2^60, far from both ends of single precision
+        let top = if b.upper.is_finite() { b.upper.log2() - 60.0 } else { 0.0 };
+        self.unit = (-top).exp2();
+        self.root.clear();
+        self.least.clear();
+        self.moved.clear();
+        self.toll = 0.0;
+        self.near.clear();
+        if matches!(kind, Minimize::Size | Minimize::Peak) {
+            return;
+        }
+        self.least.resize(sub.n + 1, [[f64::INFINITY; 3]; 2]);
+        if kind == Minimize::Bytes {
+            self.moved.resize(total, f32::INFINITY);
+            return;
+        }
+        self.root.resize(total, 0.0);
+        // legs that all leaves but the first have are on whatever it meets, unless that is all of them
+        let apart: f64 = (0..sub.w)
+            .map(|k| {
+                let shared = (1..sub.n).fold(u64::MAX, |m, leaf| m & sub.row(leaf)[k]);
+                f64::from((shared & !sub.rows[k]).count_ones()) * sub.weight[k]
+            })
+            .sum();
+        self.toll = self.size[1] * if sub.n > 2 { apart.exp2() } else { 1.0 };
+        self.near.resize(total, f64::INFINITY);
+        for s in (1..total).step_by(2) {
+            self.near[s] = self.size[s];
+        }
+        for bit in (1..sub.n).map(|k| 1 << k) {
+            for s in (1..total).step_by(2).filter(|s| s & bit != 0) {
+                self.near[s] = self.near[s].min(self.near[s ^ bit]);
+            }
+        }
+        let mut held = vec![0u32; sub.w * 64];
+        for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
+            for (bit, h) in held.iter_mut().enumerate() {
+                *h += (row[bit / 64] >> (bit % 64) & 1) as u32;
+            }
+        }
+        let hyper: Vec<u64> = (0..sub.w)
+            .map(|k| (0..64).filter(|&i| held[64 * k + i] > 2).fold(0u64, |m, i| m | 1 << i))
+            .collect();
+        if kind == Minimize::Time && hyper.iter().any(|&h| h != 0) {
+            self.moved.resize(total, f32::INFINITY);
+        }
+        self.thick = hyper.iter().copied().enumerate().filter(|&(_, h)| h != 0).collect();
+        for s in 1..total {
+            let mut l = 0.0;
+            for (k, h) in hyper.iter().enumerate() {
+                let row = self.legs[s * sub.w + k];
+                let (plain, thick) = ((row & !h).count_ones(), (row & h).count_ones());
+                l += sub.weight[k] * (f64::from(plain) / 2.0 + f64::from(thick) / 3.0);
+            }
+            // smaller roots make smaller bounds, so clipping them keeps every bound true
+            self.key[s][1] = (l - (b.shift + top) / 3.0).min(41.0).exp2() as f32;
+            self.root[s] = (l - b.shift / 3.0).exp2();
+        }
+    }
+
+    /// Enters the value of a set.
+    pub(super) fn set(&mut self, s: usize, value: Value, kind: Minimize) {
+        self.best[s] = value;
+        self.key[s][0] = match (s, self.toll > 0.0) {
+            (1, true) => f32::INFINITY,
+            _ => ((value.0 - self.toll_of(s)) * self.unit) as f32,
+        };
+        let (read, toll) = (self.read(kind, s), self.toll_of(s));
+        if let Some(moved) = self.moved.get_mut(s) {
+            *moved = ((value.0 + read - toll) * self.unit) as f32;
+        }
+        match kind {
+            Minimize::Peak => self.key[s][1] = (self.held(s) * self.unit) as f32,
+            Minimize::Size => {}
+            Minimize::Macs | Minimize::Time | Minimize::Bytes => {
+                let root = self.root.get(s).copied().unwrap_or(0.0);
+                let least = &mut self.least[s.count_ones() as usize][s & 1];
+                *least = [least[0].min(value.0), least[1].min(root), least[2].min(value.0 + read)];
+            }
+        }
+    }
+
+    /// The toll, for the sets that pay it.
+    #[inline(always)]
+    pub(super) fn toll_of(&self, s: usize) -> f64 {
+        if s & 1 == 1 { self.toll } else { 0.0 }
+    }
+
+    /// What a set's tensor takes while another is computed: leaves are there anyway.
+    #[inline(always)]
+    pub(super) fn held(&self, s: usize) -> f64 {
+        if s & (s - 1) == 0 { 0.0 } else { self.size[s] }
+    }
+
+    /// The sets of `count` leaves that may be part of a tree below the bounds.
+    pub(super) fn layer(&self, n: usize, count: u32, kind: Minimize, b: Bounds) -> Vec<u32> {
+        let full = (1u64 << n) - 1;
+        let mut out = Vec::new();
+        let mut s = (1u64 << count) - 1;
+        while s <= full {
+            let set = s as usize;
+            let least = match kind {
+                Minimize::Size if s == full => 0.0,
+                _ => self.made(kind, set) + self.rest(kind, set, full as usize),
+            };
+            if self.size[set] <= b.max_size && least <= b.upper {
+                out.push(s as u32);
+            }
+            s = next_of_count(s as usize) as u64;
+        }
+        out
+    }
+}
