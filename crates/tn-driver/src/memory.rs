@@ -13,21 +13,19 @@
 //! Until something fits, the limit decides nothing but when to stop: the rounds are the same for every limit. So what an infeasible limit's
 //! error names as the smallest peak is found again when it is the limit.
 
+mod base;
 mod late;
 
+use base::Base;
 pub use late::spare;
 
 use crate::compile::{Prepared, endless};
 use crate::error::{Error, Infeasible, Limit, from_log2};
-use crate::joint;
 use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built, Target};
-use std::rc::Rc;
-use tn_ir::dag::Dag;
 use tn_ir::size::SymbolKind;
-use tn_opt::Clock;
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::{Machine, declared_max, peak_bytes_at_max};
@@ -93,14 +91,17 @@ struct Search<'a> {
 }
 
 /// A plan that fits, with its modelled seconds and what it is scheduled from.
-pub(crate) type Fitting = (f64, Vec<Outcome>, Dag, Plan);
+pub(crate) struct Fitting {
+    seconds: f64,
+    plan: Plan,
+    base: Base,
+}
 
 /// A plan with its peak, and what it is scheduled from.
 struct Smallest {
     peak: u128,
     plan: Plan,
-    outcomes: Vec<Outcome>,
-    dag: Rc<Dag>,
+    base: Base,
 }
 
 impl<'a> Search<'a> {
@@ -152,30 +153,17 @@ impl<'a> Search<'a> {
             // nothing is hoisted
             outcomes.iter_mut().for_each(|o| o.cost.log10_macs_hoisted = o.cost.log10_macs);
         }
-        let dag = Rc::new(stages::dag(self.prepared, &outcomes, self.options, remake)?);
-        self.policies_of(&outcomes, dag)
+        let dag = stages::dag(self.prepared, &outcomes, self.options, remake)?;
+        self.policies_of(&Base::new(self.prepared, outcomes, dag, self.options))
     }
 
-    /// What fits, or else what comes nearest to it, once more with the dag that the joint optimiser makes of it.
-    fn rewrite(&mut self, searcher: &Searcher) -> Result<(), Error> {
-        let of = self.best.as_ref().map(|(_, outcomes, dag, _)| (outcomes.clone(), dag.clone()));
-        let of = of.or_else(|| self.smallest.as_ref().map(|s| (s.outcomes.clone(), (*s.dag).clone())));
-        let Some((outcomes, dag)) = of else { return Ok(()) };
-        let other = joint::Alternatives { clock: Clock(searcher.end(self.options)), ..Default::default() };
-        if let Some(better) = joint::improved(&dag, other, self.options, &self.machine) {
-            tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
-            self.policies_of(&outcomes, Rc::new(better.dag))?;
-        }
-        Ok(())
-    }
-
-    fn policies_of(&mut self, outcomes: &[Outcome], dag: Rc<Dag>) -> Result<u128, Error> {
+    fn policies_of(&mut self, base: &Base) -> Result<u128, Error> {
         let mut least = u128::MAX;
         let mut policies = vec![SavePolicy::SaveAll];
         let (mut at, mut fitted) = (0, None);
         while at < policies.len() {
             let save = policies[at];
-            let plan = self.schedule(outcomes, &dag, save)?;
+            let plan = self.schedule(base, save)?;
             let peak = peak_bytes_at_max(&plan);
             if at == 0 && self.options.grad && peak > self.limit {
                 let just = plan.summary.saved_bytes.saturating_sub(peak - self.limit);
@@ -188,20 +176,19 @@ impl<'a> Search<'a> {
             if Some(save) != fitted && !self.aimed {
                 least = least.min(peak);
                 if self.smallest.as_ref().is_none_or(|s| peak < s.peak) {
-                    let (plan, outcomes, dag) = (plan.clone(), outcomes.to_vec(), dag.clone());
-                    self.smallest = Some(Smallest { peak, plan, outcomes, dag });
+                    self.smallest = Some(Smallest { peak, plan: plan.clone(), base: base.clone() });
                 }
             }
-            self.offer(peak, outcomes, &dag, plan);
+            self.offer(peak, base, plan);
         }
         Ok(least)
     }
 
     /// Keeps a plan if it fits and is the fastest of those.
-    fn offer(&mut self, peak: u128, outcomes: &[Outcome], dag: &Dag, plan: Plan) {
+    fn offer(&mut self, peak: u128, base: &Base, plan: Plan) {
         let seconds = plan.summary.modelled_seconds;
-        if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.0) {
-            self.best = Some((seconds, outcomes.to_vec(), dag.clone(), plan));
+        if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.seconds) {
+            self.best = Some(Fitting { seconds, plan, base: base.clone() });
         }
     }
 
@@ -220,7 +207,7 @@ impl<'a> Search<'a> {
             let mut smaller = None;
             for less in [now.peak / 16, 1] {
                 let keep = u64::try_from(saved.saturating_sub(less.max(1))).unwrap_or(u64::MAX);
-                let plan = self.schedule(&now.outcomes, &now.dag, SavePolicy::Keep(keep))?;
+                let plan = self.schedule(&now.base, SavePolicy::Keep(keep))?;
                 let peak = peak_bytes_at_max(&plan);
                 if peak < now.peak {
                     smaller = Some((peak, plan));
@@ -231,7 +218,7 @@ impl<'a> Search<'a> {
                 self.smallest = Some(now);
                 break;
             };
-            self.offer(peak, &now.outcomes, &now.dag, plan.clone());
+            self.offer(peak, &now.base, plan.clone());
             self.smallest = Some(Smallest { peak, plan, ..now });
         }
         Ok(())
@@ -332,8 +319,8 @@ impl<'a> Search<'a> {
             if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
                 break;
             }
-            let Some((_, outcomes, ..)) = &self.best else { break };
-            let mut outcomes = outcomes.clone();
+            let Some(best) = &self.best else { break };
+            let mut outcomes = best.base.outcomes.to_vec();
             let target = Target {
                 max_peak: Some(outcomes[r].cost.log2_peak),
                 max_size: self.options.max_size,
@@ -349,7 +336,8 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn schedule(&self, outcomes: &[Outcome], dag: &Dag, save: SavePolicy) -> Result<Plan, Error> {
+    fn schedule(&self, base: &Base, save: SavePolicy) -> Result<Plan, Error> {
+        let (outcomes, dag) = (&base.outcomes, base.dag());
         stages::schedule(self.prepared, self.networks, outcomes, dag, self.options, &self.machine, save)
     }
 }
@@ -431,7 +419,7 @@ pub fn within(
             Some(_) => search.use_rest(searcher)?,
         }
     }
-    let seconds = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.0);
+    let seconds = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.seconds);
     if search.best.is_none() || seconds(&search.spare) < seconds(&search.best) {
         search.best = search.spare.take();
     }
@@ -439,7 +427,7 @@ pub fn within(
         search.rewrite(searcher)?;
     }
     match search.best {
-        Some((_, outcomes, dag, plan)) => Ok((outcomes, stages::verified(dag, plan)?)),
+        Some(best) => Ok((best.base.outcomes.to_vec(), best.base.built(best.plan)?)),
         None => {
             let mut help = Vec::new();
             let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
