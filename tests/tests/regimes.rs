@@ -7,7 +7,7 @@ use tn_driver::bind::Given;
 use tn_driver::data::{DataArray, Elements};
 use tn_driver::emit::{Emission, emit};
 use tn_driver::run::Request;
-use tn_driver::{Compiled, Options, Rules};
+use tn_driver::{Compiled, Options, Preset, Rules};
 use tn_ir::size::SymbolId;
 use tn_plan::VerifiedPlan;
 use tn_plan::cost::{peak_bytes_at_max, summary_at};
@@ -313,7 +313,7 @@ fn ranges_that_overlap_or_leave_a_gap_are_refused() {
     };
     refused(&|p| last(p, Some(4095)), "the ranges do not go on");
     refused(&|p| last(p, None), "the ranges do not go on");
-    refused(&|p| p.regimes.as_mut().unwrap().others[0].planned_at = 5000, "was planned at");
+    refused(&|p| p.regimes.as_mut().unwrap().others[0].at = 5000, "which is not among them");
     refused(&|p| p.regimes.as_mut().unwrap().others[0].entries.clear(), "has not the entries");
     refused(&|p| p.regimes.as_mut().unwrap().symbol = SymbolId(99), "not known at run time");
     refused(&|p| p.version = 1, "version");
@@ -360,6 +360,29 @@ fn a_maximum_beyond_all_memory_does_not_hide_the_other_order() {
     let text = layer(true, 8, 8, "f32", "dyn(3, max = 100000000000000)");
     let ranges = compiled(&text, &Options::default()).plan().unwrap().ranges();
     assert!(ranges.len() > 1 && ranges[ranges.len() - 1].high == Some(100_000_000_000_000), "{ranges:?}");
+}
+
+/// The lean plan of the hint may be the best at the end of the range, where it was not planned.
+#[test]
+fn a_range_need_not_hold_the_size_that_its_schedule_was_planned_at() {
+    let text = "use std::peps
+network amplitudes {
+    dtype f32
+    index b: dyn(16, max = 1024), s[x in 0..6, y in 0..6]: 2
+    let psi = peps(rows = 6, cols = 6, phys = 2, bond = 4)
+    input v[x in 0..6, y in 0..6][b, s[x, y]]
+    output z[b] = psi[s[..]] * prod x in 0..6, y in 0..6 { v[x, y][b, s[x, y]] }
+}";
+    let limit = 6 << 20;
+    let made = compiled(text, &Options { memory: Some(limit), preset: Preset::Fast, ..Options::default() });
+    let plan = made.plan().unwrap();
+    assert!(plan.ranges().len() > 1);
+    for (range, schedule) in plan.ranges().into_iter().zip(plan.schedules()) {
+        let at = schedule.symbols[SymbolId(0)].value();
+        assert!(range.contains(at as u64) && peak_bytes_at_max(&schedule) <= u128::from(limit));
+        assert_eq!(schedule.summary, summary_at(&schedule, &made.machine, 0, |_| at));
+        assert_eq!(schedule.regions[0].sizes.iter().filter(|&&n| n == at as u64).count(), 1);
+    }
 }
 
 #[test]

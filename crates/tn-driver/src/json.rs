@@ -82,7 +82,7 @@ fn regimes_json(plan: &Plan) -> Option<Value> {
             "size": plan.symbols.get(regimes.symbol).map(|s| &s.name),
             "low": range.low,
             "high": range.high,
-            "planned_at": tn_plan::cost::hint(&schedule, regimes.symbol),
+            "at": tn_plan::cost::hint(&schedule, regimes.symbol),
             "log10_macs": number(log10_sum(schedule.regions.iter().map(|r| r.log10_macs))),
             "peak_bytes": bytes(s.peak_bytes),
             "workspace_bytes": bytes(s.workspace_bytes),

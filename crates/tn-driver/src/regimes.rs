@@ -12,7 +12,7 @@
 //!
 //! One size decides, the one for which schedules of its own gain most; all others are taken at their hints.
 
-use crate::compile::{Made, Prepared, made};
+use crate::compile::{Made, Prepared, made, region_plans};
 use crate::error::Error;
 use crate::joint::figure;
 use crate::options::Options;
@@ -20,8 +20,9 @@ use crate::stages;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tn_ir::size::{SymbolId, SymbolKind};
+use tn_order::{Network, Outcome, evaluate};
 use tn_plan::cost::{Machine, declared_max, entry_bytes, hint, peak_bytes_at_max, step_costs, summary_at};
-use tn_plan::ir::{Plan, Regimes, SizeRange};
+use tn_plan::ir::{Plan, Regimes, SizeRange, Summary};
 use tn_plan::verify::VerifiedPlan;
 
 /// By how much more than the best known schedule a size may cost.
@@ -257,19 +258,36 @@ impl<'a> Ladder<'a> {
         let Some(plan) = self.candidates.get(candidate).and_then(Candidate::plan) else {
             return f64::INFINITY;
         };
-        let at = i64::try_from(n).unwrap_or(i64::MAX);
-        let value = |s: SymbolId| if s == self.symbol { at } else { hint(plan, s) };
         if let Some(limit) = self.planner.options.memory {
+            let at = i64::try_from(n).unwrap_or(i64::MAX);
             let most = |s: SymbolId| if s == self.symbol { at } else { declared_max(plan, s) };
             let peak = plan.entries.iter().map(|e| entry_bytes(plan, e, most)).max().unwrap_or(0);
             if peak > u128::from(limit) {
                 return f64::INFINITY;
             }
         }
-        figure(
-            &summary_at(plan, self.planner.machine, self.planner.options.seed, value),
-            self.planner.options.minimize,
-        )
+        figure(&self.summary(plan, n), self.planner.options.minimize)
+    }
+
+    /// The totals of a plan at a size.
+    fn summary(&self, plan: &Plan, n: u64) -> Summary {
+        let at = i64::try_from(n).unwrap_or(i64::MAX);
+        let value = |s: SymbolId| if s == self.symbol { at } else { hint(plan, s) };
+        summary_at(plan, self.planner.machine, self.planner.options.seed, value)
+    }
+
+    /// The plan of a candidate with its totals and the records of its trees at a size that it was not planned at.
+    fn moved(&self, candidate: &Candidate, plan: &Plan, n: u64) -> Result<Plan, Error> {
+        let mut plan = Plan { summary: self.summary(plan, n), ..plan.clone() };
+        let kind = SymbolKind::Dyn { hint: n, max: self.max };
+        let prepared = self.planner.prepared.at(self.symbol, kind, self.planner.options)?;
+        let (networks, mut outcomes) = (prepared.networks(), candidate.made.outcomes.clone());
+        let fits = |(o, net): (&Outcome, &Network)| o.tree.check(net).is_ok();
+        if networks.len() == outcomes.len() && outcomes.iter().zip(&networks).all(fits) {
+            outcomes.iter_mut().zip(&networks).for_each(|(o, net)| o.cost = evaluate(net, &o.tree));
+            plan.regions = region_plans(&prepared, &networks, &outcomes);
+        }
+        Ok(plan)
     }
 
     /// The cheapest candidate at a size, the first of equals.
@@ -358,7 +376,13 @@ impl<'a> Ladder<'a> {
                     whole = Some(Plan { regimes: Some(regimes), ..plan });
                 }
                 Some(whole) => {
-                    let places = whole.add_schedule(built.plan.plan(), common, ranges[k], candidate.at);
+                    // what serves the end of the range best need not have been planned there
+                    let at = ranges[k].clamp(candidate.at);
+                    let plan = match at == candidate.at {
+                        true => built.plan.plan().clone(),
+                        false => self.moved(candidate, &built.plan, at)?,
+                    };
+                    let places = whole.add_schedule(&plan, common, ranges[k], at);
                     for a in dag.arrays.ids() {
                         let source = dag.arrays[a].source as usize;
                         if let Some(&to) = source.checked_sub(common).and_then(|k| places.get(k))

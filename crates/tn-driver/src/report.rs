@@ -52,11 +52,11 @@ pub fn report(plan: &Plan, machine: &Machine) -> String {
     out
 }
 
-/// The schedules of a plan that has several: the sizes that each is for, and what it costs at the size that it was planned at.
+/// The schedules of a plan that has several: the sizes that each is for, and what it costs at one of them.
 pub fn regimes_text(plan: &Plan) -> String {
     let Some(regimes) = &plan.regimes else { return String::new() };
     let name = plan.symbols.get(regimes.symbol).map_or("?", |s| s.name.as_str());
-    let mut table = Table::new([name, "planned at", "multiply-adds", "peak", "saved", "modelled"]);
+    let mut table = Table::new([name, "figures at", "multiply-adds", "peak", "saved", "modelled"]);
     for (range, schedule) in plan.ranges().into_iter().zip(plan.schedules()) {
         let s = &schedule.summary;
         let own = if range == regimes.own { " *" } else { "" };

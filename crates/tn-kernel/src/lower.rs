@@ -40,7 +40,7 @@ pub enum LowerError {
     Invalid(String),
 }
 
-/// Lowers all schedules of a plan and verifies the result. Kernels are chosen for the size that a schedule was planned at.
+/// Lowers all schedules of a plan and verifies the result. Kernels are chosen for the size that a schedule's totals are for.
 ///
 /// # Errors
 /// If the plan refers to what it does not have, or if the verifier refuses the result (then the plan was not valid).

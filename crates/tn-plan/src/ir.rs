@@ -294,7 +294,7 @@ pub struct RegionPlan {
     pub input_indices: Vec<Vec<u32>>,
     /// Open indices.
     pub output: Vec<u32>,
-    /// Sizes of the indices, `dyn` ones at the hint, or at the size that the schedule was planned at.
+    /// Sizes of the indices, `dyn` ones at the hint, or at the size that the schedule's totals are for.
     pub sizes: Vec<u64>,
     /// Names of the indices.
     pub index_names: Vec<String>,

@@ -27,6 +27,10 @@ impl SizeRange {
     pub fn contains(&self, size: u64) -> bool {
         self.low <= size && self.high.is_none_or(|h| size <= h)
     }
+    /// The size of the range that is nearest to this one.
+    pub fn clamp(&self, size: u64) -> u64 {
+        size.min(self.high.unwrap_or(u64::MAX)).max(self.low)
+    }
 }
 
 impl std::fmt::Display for SizeRange {
@@ -55,25 +59,25 @@ pub struct Regimes {
 pub struct Regime {
     /// The sizes that it is for.
     pub range: SizeRange,
-    /// The size in the range that it was planned at: what the hint is to `Plan::entries`.
-    pub planned_at: u64,
+    /// What the hint is to `Plan::entries`: the size in the range that its totals are for, and that its kernels are chosen for.
+    pub at: u64,
     /// The same entries as the plan's, in the same order.
     pub entries: Vec<Entry>,
     /// How each region is contracted.
     pub regions: Vec<RegionPlan>,
-    /// Totals at `planned_at`.
+    /// Totals at that size.
     pub summary: Summary,
 }
 
 impl Plan {
-    /// Every schedule as a plan of its own, smallest sizes first: the symbol's hint is the size that it was planned at, its
+    /// Every schedule as a plan of its own, smallest sizes first: the symbol's hint is the size that its totals are for, its
     /// maximum the end of the range. A plan with one schedule is that schedule.
     pub fn schedules(&self) -> Vec<Cow<'_, Plan>> {
         let Some(regimes) = &self.regimes else { return vec![Cow::Borrowed(self)] };
         let hint = self.symbols.get(regimes.symbol).map_or(0, |s| s.value().max(0) as u64);
         let mut all = vec![(regimes.own, Cow::Owned(self.alone(regimes, regimes.own, hint, None)))];
         for r in &regimes.others {
-            all.push((r.range, Cow::Owned(self.alone(regimes, r.range, r.planned_at, Some(r)))));
+            all.push((r.range, Cow::Owned(self.alone(regimes, r.range, r.at, Some(r)))));
         }
         all.sort_by_key(|(range, _)| range.low);
         all.into_iter().map(|(_, plan)| plan).collect()
@@ -136,18 +140,12 @@ impl Plan {
         }
     }
 
-    /// Takes the entries of `other`, a plan for the same leaves and outputs, as the schedule for a range. Scalar functions and constants
+    /// Takes the entries of `other`, a plan for the same leaves and outputs, as the schedule for a range; its totals are for the size `at`. Scalar functions and constants
     /// that this plan does not have are added; `own_leaves` says how many leaves both have in common, what comes after them in `other` are constants of
     /// its own. Returns where each of these is among this plan's leaves.
     ///
     /// The plan's own range and symbol must be set before.
-    pub fn add_schedule(
-        &mut self,
-        other: &Plan,
-        own_leaves: usize,
-        range: SizeRange,
-        planned_at: u64,
-    ) -> Vec<u32> {
+    pub fn add_schedule(&mut self, other: &Plan, own_leaves: usize, range: SizeRange, at: u64) -> Vec<u32> {
         let mut entries = other.entries.clone();
         let bodies: Vec<BodyId> = other
             .bodies
@@ -192,7 +190,7 @@ impl Plan {
         }
         if let Some(regimes) = &mut self.regimes {
             let (regions, summary) = (other.regions.clone(), other.summary.clone());
-            regimes.others.push(Regime { range, planned_at, entries, regions, summary });
+            regimes.others.push(Regime { range, at, entries, regions, summary });
             regimes.others.sort_by_key(|r| r.range.low);
         }
         self.version = REGIMES_VERSION;

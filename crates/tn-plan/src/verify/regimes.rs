@@ -37,10 +37,10 @@ fn ranges(plan: &Plan, regimes: &Regimes, errors: &mut Errors) {
         errors.add(format!("the hint {hint} is not among the sizes {} of its own schedule", regimes.own));
     }
     for r in &regimes.others {
-        if !r.range.contains(r.planned_at) {
+        if !r.range.contains(r.at) {
             errors.add(format!(
-                "the schedule for sizes {} was planned at {}, which is not among them",
-                r.range, r.planned_at
+                "the totals of the schedule for sizes {} are for {}, which is not among them",
+                r.range, r.at
             ));
         }
         let kinds = |entries: &[Entry]| entries.iter().map(|e| e.kind).collect::<Vec<_>>();
