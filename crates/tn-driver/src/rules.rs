@@ -15,35 +15,58 @@ pub struct Rules {
     pub sharing: bool,
     /// Products over sums, sums of products, maps of maps, scalar rewrites.
     pub sums: bool,
+    /// What is made of constants alone is computed before run time.
+    pub constants: bool,
+    /// Under a memory limit values are made again instead of saved.
+    pub recompute: bool,
     /// Single rules of the optimiser's table that are off, a bit each.
     pub single: u32,
 }
 
 /// Name, what it is about.
-const GROUPS: [(&str, &str); 4] = [
+const GROUPS: [(&str, &str); 6] = [
     ("plans", "candidate trees meet in one graph, and windows of it are solved again"),
     ("structure", "isometries cancel with their conjugates"),
     ("sharing", "trees in which equal parts are made once"),
-    ("sums", "products over sums, common factors, maps of maps, constants"),
+    ("sums", "products over sums, common factors, maps of maps"),
+    ("constants", "what is made of constants alone is computed before run time"),
+    ("recompute", "under a memory limit, values are made again for the gradient instead of saved"),
 ];
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { plans: true, structure: true, sharing: true, sums: true, single: 0 }
+        Rules {
+            plans: true,
+            structure: true,
+            sharing: true,
+            sums: true,
+            constants: true,
+            recompute: true,
+            single: 0,
+        }
     }
 }
 
 impl Rules {
     /// Nothing is rewritten.
-    pub const NONE: Rules = Rules { plans: false, structure: false, sharing: false, sums: false, single: 0 };
+    pub const NONE: Rules = Rules {
+        plans: false,
+        structure: false,
+        sharing: false,
+        sums: false,
+        constants: false,
+        recompute: false,
+        single: 0,
+    };
 
     /// The groups and what each is about, for help texts.
     pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
         GROUPS.into_iter()
     }
 
-    fn flags(&mut self) -> [&mut bool; 4] {
-        [&mut self.plans, &mut self.structure, &mut self.sharing, &mut self.sums]
+    fn flags(&mut self) -> [&mut bool; GROUPS.len()] {
+        let Rules { plans, structure, sharing, sums, constants, recompute, single: _ } = self;
+        [plans, structure, sharing, sums, constants, recompute]
     }
 }
 
@@ -100,10 +123,13 @@ mod tests {
         assert_eq!("all".parse(), Ok(Rules::NONE));
         assert_eq!("sums, plans".parse(), Ok(Rules { sums: false, plans: false, ..Rules::default() }));
         assert_eq!("all".parse::<Rules>().map(|r| r.to_string()), Ok("none".to_owned()));
-        assert_eq!("sums".parse::<Rules>().map(|r| r.to_string()), Ok("plans,structure,sharing".to_owned()));
+        assert_eq!(
+            "sums".parse::<Rules>().map(|r| r.to_string()),
+            Ok("plans,structure,sharing,constants,recompute".to_owned())
+        );
         let one: Rules = "factor".parse().unwrap();
         assert_eq!((one.sums, one.single.count_ones()), (true, 1));
-        assert_eq!(one.to_string(), "plans,structure,sharing,sums -factor");
+        assert_eq!(one.to_string(), "plans,structure,sharing,sums,constants,recompute -factor");
         assert!("sum".parse::<Rules>().unwrap_err().contains("did you mean `sums`?"));
     }
 }
