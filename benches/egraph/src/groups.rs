@@ -13,32 +13,25 @@ struct Network {
     grad: bool,
     /// The part of workspace and saved bytes that is allowed, of what the plan without a limit takes.
     part: Option<u128>,
-    /// The same network with the group off, where the language and not an option switches it.
-    off: Option<Source>,
 }
 
 fn networks(quick: bool) -> Vec<Network> {
-    let plain =
-        |group, name, source, set, grad| Network { group, name, source, set, grad, part: None, off: None };
+    let plain = |group, name, source, set, grad| Network { group, name, source, set, grad, part: None };
     let mera = vec![("sites", "16"), ("chi", "3"), ("site", "5")];
     let mut all = vec![
         plain("plans", "lora", example("lora"), vec![], true),
         plain("structure", "mera_energy, 16 sites", example("mera_energy"), mera, false),
-        plain("sharing", "power", own("power"), vec![], true),
+        plain("sharing", "ising, 10 × 10", example("ising"), vec![], true),
         plain("sums", "lora", example("lora"), vec![], false),
         plain("constants", "constants", own("constants"), vec![], false),
         Network {
-            part: Some(4),
-            ..plain("recompute", "tt_linear, 1/4 of the bytes", example("tt_linear"), vec![], true)
-        },
-        Network {
-            off: Some(own("fc2_materialised")),
-            ..plain("(`let materialize`)", "fc2_layer", own("fc2_layer"), vec![], false)
+            part: Some(10),
+            ..plain("recompute", "vgg16_fc2, 1/10 of the bytes", example("vgg16_fc2"), vec![], true)
         },
     ];
     if !quick {
         all.push(plain("plans", "tt_linear", example("tt_linear"), vec![], true));
-        all.push(plain("sharing", "ising", example("ising"), vec![("n", "8")], true));
+        all.push(plain("sharing", "power", own("power"), vec![], true));
         all.push(plain("sums", "lora_frozen", own("lora_frozen"), vec![], true));
     }
     all
@@ -63,10 +56,7 @@ pub fn table(settings: &Settings) -> Result<String, String> {
         if let Some(part) = n.part {
             on.memory = limit(&variant(n.name, &n.source, &on)?.plan, part);
         }
-        let off = match &n.off {
-            Some(source) => variant("off", source, &on),
-            None => variant("off", &n.source, &Options { rules: n.group.parse()?, ..on.clone() }),
-        };
+        let off = variant("off", &n.source, &Options { rules: n.group.parse()?, ..on.clone() });
         let on = variant("on", &n.source, &on)?;
         match off {
             Ok(off) => {
@@ -103,7 +93,7 @@ pub fn table(settings: &Settings) -> Result<String, String> {
     for ((group, case), t) in groups.iter().zip(&cases).zip(&timings) {
         let [a, b] = [&case.variants[0], &case.variants[1]];
         out.row(&[
-            if group.starts_with('(') { (*group).to_owned() } else { format!("`{group}`") },
+            format!("`{group}`"),
             case.name.clone() + if t[1].same_as.is_some() { " (equal plans)" } else { "" },
             seconds(a.modelled()),
             seconds(b.modelled()),
