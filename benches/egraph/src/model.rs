@@ -21,7 +21,10 @@ const LONGEST: f64 = 0.4;
 /// Modelled and measured times closer than this are ties.
 const GRAIN: f64 = 0.02;
 
-fn workloads(quick: bool) -> Vec<(&'static str, Source, Vec<(&'static str, &'static str)>, bool)> {
+/// Name, network, its parameters, whether the gradient is timed.
+type Workload = (&'static str, Source, Vec<(&'static str, &'static str)>, bool);
+
+fn workloads(quick: bool) -> Vec<Workload> {
     let mut all = vec![
         ("tensor-train layer", example("tt_linear"), vec![], false),
         ("MPS overlap", example("mps_overlap"), vec![("sites", "16"), ("chi", "32")], false),
