@@ -17,37 +17,61 @@ pub struct Rules {
     pub sums: bool,
     /// Several schedules where one for all values of a run-time size costs too much.
     pub regimes: bool,
+    /// What is made of constants alone is computed before run time.
+    pub constants: bool,
+    /// Under a memory limit values are made again instead of saved.
+    pub recompute: bool,
     /// Single rules of the optimiser's table that are off, a bit each.
     pub single: u32,
 }
 
 /// Name, what it is about.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 7] = [
     ("plans", "candidate trees meet in one graph, and windows of it are solved again"),
     ("structure", "isometries cancel with their conjugates"),
     ("sharing", "trees in which equal parts are made once"),
-    ("sums", "products over sums, common factors, maps of maps, constants"),
+    ("sums", "products over sums, common factors, maps of maps"),
+    ("constants", "what is made of constants alone is computed before run time"),
+    ("recompute", "under a memory limit, values are made again for the gradient instead of saved"),
     ("regimes", "several schedules, each for a range of a `dyn` size"),
 ];
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { plans: true, structure: true, sharing: true, sums: true, regimes: true, single: 0 }
+        Rules {
+            plans: true,
+            structure: true,
+            sharing: true,
+            sums: true,
+            constants: true,
+            recompute: true,
+            regimes: true,
+            single: 0,
+        }
     }
 }
 
 impl Rules {
     /// Nothing is rewritten.
-    pub const NONE: Rules =
-        Rules { plans: false, structure: false, sharing: false, sums: false, regimes: false, single: 0 };
+    pub const NONE: Rules = Rules {
+        plans: false,
+        structure: false,
+        sharing: false,
+        sums: false,
+        constants: false,
+        recompute: false,
+        regimes: false,
+        single: 0,
+    };
 
     /// The groups and what each is about, for help texts.
     pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
         GROUPS.into_iter()
     }
 
-    fn flags(&mut self) -> [&mut bool; 5] {
-        [&mut self.plans, &mut self.structure, &mut self.sharing, &mut self.sums, &mut self.regimes]
+    fn flags(&mut self) -> [&mut bool; GROUPS.len()] {
+        let Rules { plans, structure, sharing, sums, constants, recompute, regimes, single: _ } = self;
+        [plans, structure, sharing, sums, constants, recompute, regimes]
     }
 }
 
@@ -111,19 +135,18 @@ mod tests {
         assert_eq!("all".parse(), Ok(Rules::NONE));
         assert_eq!("sums, plans".parse(), Ok(Rules { sums: false, plans: false, ..Rules::default() }));
         assert_eq!("all".parse::<Rules>().map(|r| r.to_string()), Ok("none".to_owned()));
-        assert_eq!("sums".parse::<Rules>().map(|r| r.to_string()), Ok("plans,structure,sharing".to_owned()));
-        assert_eq!("regimes".parse::<Rules>().map(|r| r.regimes), Ok(false));
-        let texts: Vec<String> = ["", "all", "regimes", "plans,structure,sharing,sums"]
-            .iter()
-            .map(|t| t.parse::<Rules>().unwrap().to_string())
-            .collect();
         assert_eq!(
-            texts,
-            ["plans,structure,sharing,sums", "none", "plans,structure,sharing,sums -regimes", "regimes"]
+            "sums".parse::<Rules>().map(|r| r.to_string()),
+            Ok("plans,structure,sharing,constants,recompute".to_owned())
         );
+        assert_eq!("regimes".parse::<Rules>().map(|r| r.regimes), Ok(false));
+        let all = "plans,structure,sharing,sums,constants,recompute";
+        let texts: Vec<String> =
+            ["", "all", "regimes", all].iter().map(|t| t.parse::<Rules>().unwrap().to_string()).collect();
+        assert_eq!(texts, [all, "none", &format!("{all} -regimes"), "regimes"]);
         let one: Rules = "factor".parse().unwrap();
         assert_eq!((one.sums, one.single.count_ones()), (true, 1));
-        assert_eq!(one.to_string(), "plans,structure,sharing,sums -factor");
+        assert_eq!(one.to_string(), "plans,structure,sharing,sums,constants,recompute -factor");
         assert!("sum".parse::<Rules>().unwrap_err().contains("did you mean `sums`?"));
     }
 }

@@ -376,7 +376,7 @@ pub(crate) fn candidates(
 /// The dag with what is made of constants alone computed; none if nothing is.
 pub(crate) fn folded(prepared: &Prepared, dag: &Dag, options: &Options) -> Option<Dag> {
     let program = &prepared.program;
-    if !options.rules.structure || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
+    if !options.rules.constants || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
         return None;
     }
     let value = |a: ArrayId| {
