@@ -108,7 +108,13 @@ impl Compiled {
     /// The object of `tnc plan --format json`.
     pub fn json(&self) -> serde_json::Value {
         match &self.built {
-            Some(b) => plan_json(&b.plan, self.facts),
+            Some(b) => {
+                let mut json = plan_json(&b.plan, self.facts);
+                if let (Some(limit), Some(out)) = (b.limit, json.as_object_mut()) {
+                    out.insert("optimiser_ended_by".into(), joint::limit_text(limit).into());
+                }
+                json
+            }
             None => totals_json(&self.prepared.program.name, &self.region_plans, None, &[], self.facts),
         }
     }
@@ -119,7 +125,13 @@ impl Compiled {
     /// The report for people.
     pub fn report(&self) -> String {
         match &self.built {
-            Some(b) => crate::report::report(&b.plan, &self.machine),
+            Some(b) => {
+                let mut out = crate::report::report(&b.plan, &self.machine);
+                if let Some(limit) = b.limit {
+                    out.push_str(&format!("{} ended the joint optimiser\n", joint::limit_text(limit)));
+                }
+                out
+            }
             None => crate::report::trees_report(&self.prepared.program.name, &self.region_plans),
         }
     }
@@ -291,7 +303,7 @@ pub(crate) fn made(
     if options.memory.is_some() {
         // Regions that are better one by one do not make a plan that is faster within the limit.
         if let Some(trees) = searcher.floor(prepared, options) {
-            found = faster(found, planning(&searcher.fixed(trees)));
+            found = better(found, planning(&searcher.fixed(trees)), options);
         }
         if let Ok((outcomes, Some(built))) = &found {
             searcher.keep_whole(prepared, options, outcomes, &built.plan);
@@ -371,7 +383,8 @@ impl Planning<'_> {
             false => stages::candidates(prepared, &outcomes, options, dag.len())?,
         };
         let other = joint::Alternatives { candidates: &candidates, clock, ..Default::default() };
-        if let Some(better) = joint::improved(&dag, other, options, machine) {
+        let joint::Improved { better, limit } = joint::improved(&dag, other, options, machine);
+        if let Some(better) = better {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             let (other_folded, other) = schedule(&better.dag)?;
             if joint::is_better(&other, &plan, options) {
@@ -385,18 +398,18 @@ impl Planning<'_> {
             Some(folded) => Built { unfolded: Some(Box::new(dag)), ..stages::verified(folded, plan)? },
             None => stages::verified(dag, plan)?,
         };
-        let built = Built { rewritten, ..built };
+        let built = Built { rewritten, limit, ..built };
         Ok((outcomes, Some(built)))
     }
 }
 
-/// The plan with the lower modelled time; the first of equals, and of two that failed.
-fn faster(a: Found, b: Found) -> Found {
-    let seconds = |f: &Found| match f {
-        Ok((_, Some(built))) => built.plan.summary.modelled_seconds,
+/// The plan that is better for the objective; the first of equals, and of two that failed.
+fn better(a: Found, b: Found, options: &Options) -> Found {
+    let cost = |f: &Found| match f {
+        Ok((_, Some(built))) => joint::figure(&built.plan.summary, options.minimize),
         _ => f64::INFINITY,
     };
-    if seconds(&b) < seconds(&a) { b } else { a }
+    if cost(&b) < cost(&a) { b } else { a }
 }
 
 /// The records of all regions.

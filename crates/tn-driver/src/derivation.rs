@@ -3,6 +3,7 @@
 use crate::compile::{Compiled, compile};
 use crate::error::Error;
 use crate::hash::StableHash;
+use crate::joint;
 use crate::options::{Options, Source};
 use crate::report::show_seconds;
 use serde_json::{Value, json};
@@ -53,15 +54,13 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
         let _ = writeln!(out, "  not compared with the program: {first}{others}");
     }
     let Some(w) = &b.rewritten else {
-        let _ = writeln!(
-            out,
-            "  {}",
-            if cancelled == 0 {
-                "no rewrite pays: every region is contracted along its tree"
-            } else {
-                "no other rewrite pays"
-            }
-        );
+        let what = match (b.limit, cancelled) {
+            (Some(_), _) => "no rewrite that pays was found",
+            (None, 0) => "no rewrite pays: every region is contracted along its tree",
+            (None, _) => "no other rewrite pays",
+        };
+        let by = b.limit.map_or(String::new(), |l| format!("; {} ended the optimiser", joint::limit_text(l)));
+        let _ = writeln!(out, "  {what}{by}");
         return out;
     };
     let gain = |g: f64| match options.minimize {
@@ -72,7 +71,8 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
     // below this a gain is rounding
     let least = 1e-3 * w.report.cost.1;
     for r in &w.report.chain {
-        let measured = if r.gain > least { format!(", saves {}", gain(r.gain)) } else { String::new() };
+        let measured =
+            if r.gain > least { format!(", without it {} more", gain(r.gain)) } else { String::new() };
         let _ = writeln!(out, "  {:<12} {}{measured}", r.rule, r.from);
         for to in &r.to {
             let _ = writeln!(out, "               -> {to}");
@@ -85,7 +85,7 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
         show_seconds(w.seconds_before),
         w.report.size.0,
         w.report.size.1,
-        if w.report.limited { ", and a limit ended it" } else { "" }
+        w.report.limited.map_or(String::new(), |l| format!(", and {} ended it", joint::limit_text(l)))
     );
     out
 }
@@ -113,6 +113,7 @@ pub fn chain_json(c: &Compiled) -> Value {
         out.insert("before_hash".into(), json!(dag_hash(&w.before)));
         out.insert("seconds_before".into(), json!(w.seconds_before));
         let d = &w.report.derivation;
+        out.insert("egraph_nodes".into(), json!(d.max_nodes));
         out.insert("candidates".into(), json!(d.candidates));
         out.insert("rounds".into(), json!(d.rounds));
         out.insert("chosen".into(), json!(d.chosen));
@@ -123,6 +124,29 @@ pub fn chain_json(c: &Compiled) -> Value {
     out
 }
 
+/// The first place in which two records differ by more than the rounding of a number that was written and read.
+fn differs(a: &Value, b: &Value, place: &str) -> Option<String> {
+    let inner = |key: &str| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            let one = |k: &String| match (x.get(k), y.get(k)) {
+                (Some(x), Some(y)) => differs(x, y, &inner(k)),
+                _ => Some(inner(k)),
+            };
+            keys.into_iter().find_map(one)
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            x.iter().zip(y).enumerate().find_map(|(k, (x, y))| differs(x, y, &inner(&k.to_string())))
+        }
+        (Value::Number(x), Value::Number(y)) => {
+            let (x, y) = (x.as_f64()?, y.as_f64()?);
+            ((x - y).abs() > 1e-9 * y.abs()).then(|| place.to_owned())
+        }
+        (x, y) => (x != y).then(|| place.to_owned()),
+    }
+}
+
 /// Checks a record: plans the source with the same options, applies every rule of the record again, and compares the dags, and the hash of
 /// the plan, which the emitted code names too. Returns the hash of the dag.
 ///
@@ -131,7 +155,7 @@ pub fn chain_json(c: &Compiled) -> Value {
 pub fn check(source: &Source, options: &Options, record: &Value) -> Result<String, Error> {
     let text = |key: &str| record[key].as_str().map(str::to_owned);
     let wrong = |what: &str| Error::Input(format!("the record does not hold: {what}"));
-    let compiled = compile(source, options)?;
+    let compiled = compile(source, &Options { explain: true, ..options.clone() })?;
     if text("source_hash").as_deref() != Some(&compiled.prepared.source_hash) {
         return Err(wrong("it belongs to another source or other options"));
     }
@@ -148,6 +172,7 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
             let outcomes = &compiled.outcomes;
             let candidates = crate::stages::candidates(&compiled.prepared, outcomes, options, before.len())?;
             let derivation = Derivation {
+                max_nodes: serde_json::from_value(record["egraph_nodes"].clone()).map_err(malformed)?,
                 candidates: serde_json::from_value(record["candidates"].clone()).map_err(malformed)?,
                 rounds: serde_json::from_value(rounds.clone()).map_err(malformed)?,
                 chosen: serde_json::from_value(record["chosen"].clone()).map_err(malformed)?,
@@ -158,6 +183,10 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
     let hash = dag_hash(&after);
     if text("dag_hash") != Some(hash.clone()) {
         return Err(wrong("its rules do not lead to the dag that it names"));
+    }
+    // what the record tells beside: trees, rewrites and their gains, costs
+    if let Some(field) = differs(record, &chain_json(&compiled), "") {
+        return Err(wrong(&format!("its `{field}` is not what the source gives")));
     }
     if hash != dag_hash(dag) || text("plan_hash") != Some(tn_codegen::plan_hash(&built.plan)) {
         return Err(wrong("it leads to another plan than this source has"));

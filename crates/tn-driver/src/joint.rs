@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tn_ir::dag::Dag;
 use tn_opt::cost::{Costs, Goal, Rates};
 use tn_opt::rules::{Group, RULES};
-use tn_opt::{Clock, Optimised, Settings, optimise};
+use tn_opt::{Clock, Limit, Optimised, Settings, optimise};
 use tn_order::Minimize;
 use tn_plan::cost::Machine;
 use tn_plan::ir::{Plan, Summary};
@@ -41,8 +41,7 @@ const AFTERWARDS: f64 = 2.5;
 /// The time that the search leaves to the optimiser, where a dag of about so many nodes is one that it looks at.
 pub(crate) fn time_for(options: &Options, nodes: usize) -> Duration {
     let room = options.egraph_nodes.unwrap_or(NODES) / ROOM;
-    let sums = !matches!(options.minimize, Minimize::Size | Minimize::Peak);
-    let on = (options.rules.plans || options.rules.sums) && sums && nodes <= room;
+    let on = (options.rules.plans || options.rules.sums) && nodes <= room;
     options.max_time.filter(|_| on).map_or(Duration::ZERO, |t| t.mul_f64(SHARE).min(MOST))
 }
 
@@ -51,14 +50,26 @@ pub(crate) fn ends(options: &Options, began: Instant, scheduling: Duration) -> O
     Some(began.checked_add(options.max_time?)?.checked_sub(scheduling.mul_f64(AFTERWARDS)).unwrap_or(began))
 }
 
-/// A cheaper dag for the same values, or one that takes less memory where limits are given, with what the optimiser says of it; none if there is nothing
-/// to rewrite or nothing cheaper.
-pub(crate) fn improved(
-    dag: &Dag,
-    other: Alternatives<'_>,
-    options: &Options,
-    machine: &Machine,
-) -> Option<Optimised> {
+/// What the optimiser has to offer.
+#[derive(Default)]
+pub(crate) struct Improved {
+    /// Something cheaper, if it found that.
+    pub better: Option<Optimised>,
+    /// The limit that ended it, if one did.
+    pub limit: Option<Limit>,
+}
+
+/// A limit as reports name it.
+pub(crate) fn limit_text(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Nodes => "the number of nodes (`--egraph-nodes`)",
+        Limit::Rounds => "the number of rounds (`--egraph-steps`)",
+        Limit::Time => "the time",
+    }
+}
+
+/// A cheaper dag for the same values, or one that takes less memory where limits are given, with what the optimiser says of it.
+pub(crate) fn improved(dag: &Dag, other: Alternatives<'_>, options: &Options, machine: &Machine) -> Improved {
     let rules = options.rules;
     // a given path is taken as it is
     let given = options.path.is_some() && !options.refine;
@@ -74,12 +85,17 @@ pub(crate) fn improved(
     let goal = match options.minimize {
         Minimize::Time => Goal::Time,
         Minimize::Macs => Goal::Macs,
-        Minimize::Bytes => Goal::Bytes,
-        // what is largest is not a sum over nodes
-        Minimize::Size | Minimize::Peak => return None,
+        // what is largest is not a sum over nodes, but what moves fewer bytes tends to hold fewer
+        Minimize::Bytes | Minimize::Size | Minimize::Peak => Goal::Bytes,
     };
-    if on.is_empty() || dag.len() > max_nodes / ROOM || other.clock.is_over() {
-        return None;
+    if on.is_empty() {
+        return Improved::default();
+    }
+    if dag.len() > max_nodes / ROOM {
+        return Improved { better: None, limit: Some(Limit::Nodes) };
+    }
+    if other.clock.is_over() {
+        return Improved { better: None, limit: Some(Limit::Time) };
     }
     let rates = Rates {
         macs_per_second: machine.rate(dag.dtype),
@@ -95,7 +111,9 @@ pub(crate) fn improved(
         other.candidates,
         &Settings { costs, rules: on, max_nodes, rounds, explain, limits, clock },
     );
-    (found.cost.1 < found.cost.0 * (1.0 - 1e-6) || !found.thrifty.is_empty()).then_some(found)
+    let limit = found.limited;
+    let pays = found.cost.1 < found.cost.0 * (1.0 - 1e-6) || !found.thrifty.is_empty();
+    Improved { better: pays.then_some(found), limit }
 }
 
 /// What a plan's objective is, summed over what it runs.

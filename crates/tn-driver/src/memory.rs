@@ -21,6 +21,7 @@ pub use late::spare;
 
 use crate::compile::{Prepared, endless};
 use crate::error::{Error, Infeasible, Limit, from_log2};
+use crate::joint;
 use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
@@ -59,6 +60,8 @@ const REST_SHARE: f64 = 0.6;
 const REST: f64 = 0.1;
 /// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
 const SEARCHED: f64 = 0.85;
+/// Bytes (log2) of leaves and outputs beyond which no memory limit is worth a search: a pebibyte.
+const MOST_HELD: f64 = 50.0;
 /// Trees with larger results are not even scheduled.
 const MAX_LOG2_ELEMENTS: f64 = 50.0;
 
@@ -88,11 +91,13 @@ struct Search<'a> {
     aimed: bool,
     /// Whether trees were passed over that have too many slices to be run.
     endless: bool,
+    /// What was rewritten last, and whether within limits.
+    rewritten: Option<(Base, bool)>,
 }
 
-/// A plan that fits, with its modelled seconds and what it is scheduled from.
+/// A plan that fits, with its figure under the objective and what it is scheduled from.
 pub(crate) struct Fitting {
-    seconds: f64,
+    cost: f64,
     plan: Plan,
     base: Base,
 }
@@ -117,6 +122,7 @@ impl<'a> Search<'a> {
             smallest: None,
             aimed: false,
             endless: false,
+            rewritten: None,
         }
     }
 
@@ -184,11 +190,11 @@ impl<'a> Search<'a> {
         Ok(least)
     }
 
-    /// Keeps a plan if it fits and is the fastest of those.
+    /// Keeps a plan if it fits and is the best of those.
     fn offer(&mut self, peak: u128, base: &Base, plan: Plan) {
-        let seconds = plan.summary.modelled_seconds;
-        if peak <= self.limit && self.best.as_ref().is_none_or(|b| seconds < b.seconds) {
-            self.best = Some(Fitting { seconds, plan, base: base.clone() });
+        let cost = joint::figure(&plan.summary, self.options.minimize);
+        if peak <= self.limit && self.best.as_ref().is_none_or(|b| cost < b.cost) {
+            self.best = Some(Fitting { cost, plan, base: base.clone() });
         }
     }
 
@@ -366,9 +372,12 @@ pub fn within(
     searcher: &Searcher,
 ) -> Result<(Vec<Outcome>, Built), Error> {
     let limit = options.memory.unwrap_or(u64::MAX);
+    beyond_all_memory(prepared, limit)?;
     let mut search = Search { spare, ..Search::new(prepared, networks, options, machine) };
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
+    // Where a rewritten program takes less, no other trees are needed for it to fit.
+    search.rewrite(searcher, false)?;
     if !search.is_hopeless() {
         search.aim(&outcomes, peak, searcher)?;
     }
@@ -420,12 +429,12 @@ pub fn within(
             Some(_) => search.use_rest(searcher)?,
         }
     }
-    let seconds = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.seconds);
-    if search.best.is_none() || seconds(&search.spare) < seconds(&search.best) {
+    let cost = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.cost);
+    if search.best.is_none() || cost(&search.spare) < cost(&search.best) {
         search.best = search.spare.take();
     }
     if !search.is_hopeless() && !searcher.is_over(options) {
-        search.rewrite(searcher)?;
+        search.rewrite(searcher, true)?;
     }
     match search.best {
         Some(best) => Ok((best.base.outcomes.to_vec(), best.base.built(best.plan)?)),
@@ -445,6 +454,31 @@ pub fn within(
             Err(infeasible(search.smallest.map(|s| (s.peak, s.plan)), limit, &outcomes, prepared, help))
         }
     }
+}
+
+/// Where leaves and outputs alone are more than any machine has, nothing is searched for.
+///
+/// # Errors
+/// [`Error::Infeasible`] if they are.
+fn beyond_all_memory(prepared: &Prepared, limit: u64) -> Result<(), Error> {
+    let program = &prepared.program;
+    let size = |i: &tn_ir::program::IndexId| (program.indices[*i].size.value.max(1) as f64).log2();
+    let width = (program.dtype.bytes() as f64).log2();
+    let bytes = |legs: &[tn_ir::program::IndexId]| legs.iter().map(size).sum::<f64>() + width;
+    let leaves = program.leaves.iter().map(|l| (l.name.clone(), bytes(&l.legs)));
+    let outputs = program.outputs.iter().map(|o| (o.name.clone(), bytes(&program.nodes[o.node].legs)));
+    let mut held: Vec<(String, f64)> = leaves.chain(outputs).collect();
+    held.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let largest = held.first().map_or(0.0, |h| h.1);
+    let total = largest + held.iter().map(|h| (h.1 - largest).exp2()).sum::<f64>().max(1.0).log2();
+    if total <= MOST_HELD {
+        return Ok(());
+    }
+    let tensors = held.into_iter().take(4).map(|(name, bytes)| (name, from_log2(bytes))).collect();
+    let help =
+        "parameters, inputs and outputs alone take more than any machine has; a smaller network is needed";
+    let (limit, smallest) = (Limit::Memory(limit), from_log2(total));
+    Err(Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: vec![help.into()] })))
 }
 
 fn largest(outcomes: &[Outcome], open: &[bool]) -> Option<usize> {

@@ -14,6 +14,7 @@ use crate::table::Table;
 use crate::values::show_bytes;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::time::Instant;
 
 /// The parts of workspace and saved bytes that are left, in hundredths.
 const PARTS: [u64; 10] = [75, 50, 35, 25, 17, 12, 10, 8, 6, 4];
@@ -40,15 +41,25 @@ pub struct Point {
 /// # Errors
 /// Those of [`compile`] without a tighter limit; a tighter limit without a plan is not one.
 pub fn run_pareto(source: &Source, options: &Options) -> Result<Vec<Point>, Error> {
-    let mut points = vec![point(source, options)?];
+    let began = Instant::now();
+    // a time limit is one for all points together
+    let timed = |options: Options, left: usize| match options.max_time {
+        Some(t) => Options { max_time: Some(t.saturating_sub(began.elapsed()) / left as u32), ..options },
+        None => options,
+    };
+    let mut points = vec![point(source, &timed(options.clone(), 3))?];
     let first = points[0];
     let free = first.workspace.saturating_add(first.saved);
     let held = first.peak.saturating_sub(free);
     let mut vain = 0;
-    for part in PARTS {
+    for (k, part) in PARTS.into_iter().enumerate() {
+        if options.max_time.is_some_and(|t| began.elapsed() >= t) {
+            break;
+        }
         let limit = held + free * u128::from(part) / 100;
         let Ok(limit) = u64::try_from(limit) else { continue };
-        match point(source, &Options { memory: Some(limit), ..options.clone() }) {
+        let limited = Options { memory: Some(limit), ..options.clone() };
+        match point(source, &timed(limited, PARTS.len() - k)) {
             Ok(p) => {
                 points.push(p);
                 vain = 0;

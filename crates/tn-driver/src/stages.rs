@@ -43,6 +43,8 @@ pub struct Built {
     pub unfolded: Option<Box<Dag>>,
     /// What the joint optimiser did, if its dag is this one.
     pub rewritten: Option<Box<Rewritten>>,
+    /// The limit that ended the joint optimiser, if one did.
+    pub limit: Option<tn_opt::Limit>,
 }
 
 /// What the joint optimiser did.
@@ -436,7 +438,7 @@ pub(crate) fn schedule(
 pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
     let plan = VerifiedPlan::new(plan, &dag)
         .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
-    Ok(Built { dag, plan, unfolded: None, rewritten: None })
+    Ok(Built { dag, plan, unfolded: None, rewritten: None, limit: None })
 }
 
 /// A dag of more nodes that nobody rewrote is not evaluated against the clock.

@@ -62,8 +62,21 @@ const WINDOW: usize = 6;
 const WINDOWS: usize = 96;
 /// Together these steps make up so much of the cost.
 const COVERED: f64 = 0.995;
+/// What one application of any rule but `window` makes at most, which makes its window as small as it must.
+const LEAST_ROOM: usize = 40;
 /// Nodes that rules look at in a round, the dearest first.
 const LOOKED_AT: usize = 4_000;
+
+/// What may end the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The graph has no room for more nodes.
+    Nodes,
+    /// There were so many rounds.
+    Rounds,
+    /// The time was over.
+    Time,
+}
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -76,8 +89,8 @@ pub struct Optimised {
     pub applied: BTreeMap<&'static str, usize>,
     /// Nodes and classes of the graph at the end.
     pub size: (usize, usize),
-    /// Whether a limit ended it before nothing was new.
-    pub limited: bool,
+    /// The limit that ended it before nothing was new, if one did.
+    pub limited: Option<Limit>,
     /// The rewrites that the choice rests on, in the order in which they were made.
     pub chain: Vec<Rewrite>,
     /// Everything that was applied, and what was chosen: enough to do it again.
@@ -117,6 +130,8 @@ impl Optimised {
 /// the same whenever the same rules are applied to the same dag in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derivation {
+    /// How many nodes the graph might have: where there is little room, windows are smaller.
+    pub max_nodes: usize,
     /// How many candidates entered the graph before the first round.
     pub candidates: usize,
     /// Rounds of applications: the rule's name and the node.
@@ -142,7 +157,7 @@ pub struct Rewrite {
 pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised {
     let roots: Vec<DagId> = dag.roots.iter().map(|r| r.node).collect();
     let mut joint = Joint::new(dag.clone());
-    let mut derivation = Derivation::default();
+    let mut derivation = Derivation { max_nodes: settings.max_nodes, ..Derivation::default() };
     let mut made_by: HashMap<DagId, (&'static str, DagId)> = HashMap::new();
     let mut met = 0;
     if let Some(&root) = roots.first().filter(|_| settings.rounds > 0) {
@@ -164,7 +179,7 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
     let mut pairs = Pairs::default();
     let mut applied: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut done: BTreeSet<(usize, DagId)> = BTreeSet::new();
-    let mut limited = false;
+    let mut limited = (settings.rounds == 0).then_some(Limit::Rounds);
     // contractions that other rules made: an order of theirs may pay where they as made do not
     let mut fresh: Vec<DagId> = vec![];
     for round in 0..settings.rounds {
@@ -182,12 +197,13 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                 if !done.insert((k, n)) {
                     continue;
                 }
-                if joint.len() >= settings.max_nodes || settings.clock.is_over() {
-                    limited = true;
+                let room = settings.max_nodes.saturating_sub(joint.len());
+                if room < LEAST_ROOM || settings.clock.is_over() {
+                    limited = Some(if settings.clock.is_over() { Limit::Time } else { Limit::Nodes });
                     break;
                 }
                 let from = joint.len();
-                let new = apply(&mut joint, &mut pairs, rule, n);
+                let new = apply(&mut joint, &mut pairs, rule, n, window_for(room));
                 log.push((rule.name.to_owned(), n.0));
                 news += new;
                 *applied.entry(rule.name).or_default() += new;
@@ -212,9 +228,12 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
         if !better && fresh.is_empty() && round > 0 {
             break;
         }
-        limited |= round + 1 == settings.rounds || settings.clock.is_over();
         if settings.clock.is_over() {
+            limited = Some(Limit::Time);
             break;
+        }
+        if round + 1 == settings.rounds {
+            limited = limited.or(Some(Limit::Rounds));
         }
     }
     let after = best.cost;
@@ -248,12 +267,17 @@ fn thrifty(joint: &Joint, best: &Extracted, settings: &Settings, roots: &[Root])
     out
 }
 
+/// Operands of a window that makes no more nodes than there is room for: every subset is split in every way, and a split makes at most three nodes.
+fn window_for(room: usize) -> usize {
+    (2..=WINDOW).rev().find(|&k| 3 * 3usize.pow(k as u32) / 2 <= room).unwrap_or(2)
+}
+
 /// Applies one rule to one node; returns how much of what it made was news.
-fn apply(joint: &mut Joint, pairs: &mut Pairs, rule: &Rule, n: DagId) -> usize {
+fn apply(joint: &mut Joint, pairs: &mut Pairs, rule: &Rule, n: DagId, window: usize) -> usize {
     // what comes of a node belongs to the same source
     let info = joint.dag.info(n);
     (joint.dag.current_span, joint.dag.in_adjoint) = (info.span, info.adjoint);
-    let made = (rule.apply)(&mut Context { joint: &mut *joint, pairs, window: WINDOW }, n);
+    let made = (rule.apply)(&mut Context { joint: &mut *joint, pairs, window }, n);
     made.into_iter().filter(|&m| joint.equate(n, m)).count()
 }
 
@@ -275,7 +299,8 @@ pub fn replay(dag: &Dag, candidates: &[Dag], derivation: &Derivation) -> Result<
             if *n as usize >= joint.len() {
                 return Err(format!("round {round} applies `{name}` to node {n}, which is not there"));
             }
-            apply(&mut joint, &mut pairs, rule, DagId(*n));
+            let room = derivation.max_nodes.saturating_sub(joint.len());
+            apply(&mut joint, &mut pairs, rule, DagId(*n), window_for(room));
         }
         joint.rebuild();
     }

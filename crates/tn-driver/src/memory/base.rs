@@ -54,30 +54,37 @@ impl Base {
         let built = stages::verified(self.dag().clone(), plan)?;
         let unfolded = self.folded.as_ref().map(|_| Box::new((*self.dag).clone()));
         let rewritten = self.rewritten.as_ref().map(|r| Box::new((**r).clone()));
-        Ok(Built { unfolded, rewritten, ..built })
+        let limit = self.rewritten.as_ref().and_then(|r| r.report.limited);
+        Ok(Built { unfolded, rewritten, limit, ..built })
     }
 }
 
 impl Search<'_> {
-    /// What fits, or else what comes nearest to it, once more with the dags that the joint optimiser makes of it: the cheapest one, and the cheapest
-    /// whose results take no more than is left.
-    pub(super) fn rewrite(&mut self, searcher: &Searcher) -> Result<(), Error> {
+    /// What fits, or else what comes nearest to it, once more with the dags that the joint optimiser makes of it: the cheapest one and, if `within`, the
+    /// cheapest whose results take no more than is left.
+    pub(super) fn rewrite(&mut self, searcher: &Searcher, within: bool) -> Result<(), Error> {
         let of = match (&self.best, &self.smallest) {
             (Some(best), _) => Some((best.base.clone(), &best.plan)),
             (None, Some(s)) => Some((s.base.clone(), &s.plan)),
             (None, None) => None,
         };
-        let Some((base, plan)) = of else { return Ok(()) };
+        let Some((base, plan)) = of.filter(|(b, _)| b.rewritten.is_none()) else { return Ok(()) };
         let (seconds_before, room) =
             (plan.summary.modelled_seconds, self.limit.saturating_sub(held_bytes(plan)));
+        if self.rewritten.as_ref().is_some_and(|(b, w)| Rc::ptr_eq(&b.dag, &base.dag) && *w >= within) {
+            return Ok(());
+        }
+        self.rewritten = Some((base.clone(), within));
         let (prepared, options) = (self.prepared, self.options);
         let candidates = stages::candidates(prepared, &base.outcomes, options, base.dag.len())?;
         let other = joint::Alternatives {
             candidates: &candidates,
-            limits: &ROOMS.map(|part| part * room as f64),
+            limits: if within { &ROOMS.map(|part| part * room as f64) } else { &[] },
             clock: Clock(searcher.end(options)),
         };
-        let Some(found) = joint::improved(&base.dag, other, options, &self.machine) else { return Ok(()) };
+        let Some(found) = joint::improved(&base.dag, other, options, &self.machine).better else {
+            return Ok(());
+        };
         let rewritten = |report: Optimised| Rewritten { report, before: (*base.dag).clone(), seconds_before };
         for choice in &found.thrifty {
             // what depends on the limit is only good for that limit
