@@ -338,8 +338,9 @@ impl Planning<'_> {
                 let Planning { prepared, networks, searcher, options, machine } = *self;
                 // something that fits comes first: the clock may leave no time for it later
                 let spare = crate::memory::spare(prepared, networks, options, machine, searcher)?;
-                let outcomes = searcher.all(prepared, networks, options, &BTreeMap::new())?;
-                self.within(outcomes, spare)
+                let outcomes =
+                    searcher.all(prepared, networks, options, &BTreeMap::new(), spare.first_share)?;
+                self.within(outcomes, spare.fitting)
             }
         }
     }

@@ -232,13 +232,14 @@ impl Searcher {
     }
 
     /// An order for every region, as far as it is not `known` (by position). A time limit is shared out by their numbers of tensors; what one
-    /// leaves, the next ones have. Equal regions have one order, so that they are computed once.
+    /// leaves, the next ones have; under a memory limit, `share` of it. Equal regions have one order, so that they are computed once.
     pub fn all(
         &self,
         prepared: &Prepared,
         networks: &[Network],
         options: &Options,
         known: &BTreeMap<usize, Outcome>,
+        share: f64,
     ) -> Result<Vec<Outcome>, Error> {
         // Small regions are solved at once.
         let weight = |net: &Network| if net.inputs.len() < 9 { 1e-3 } else { net.inputs.len() as f64 };
@@ -264,7 +265,7 @@ impl Searcher {
             }
             let left = options.max_time.map(|t| t.saturating_sub(self.began.elapsed() + rewriting));
             // A memory limit asks for more searches after these.
-            let left = left.map(|l| if options.memory.is_some() { l.mul_f64(MEMORY_SHARE) } else { l });
+            let left = left.map(|l| if options.memory.is_some() { l.mul_f64(share) } else { l });
             let share = left.map(|l| l.mul_f64((weight(net) / rest.max(1e-3)).clamp(0.0, 1.0)));
             rest -= weight(net);
             out.push(self.timed(

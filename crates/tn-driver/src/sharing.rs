@@ -6,7 +6,7 @@
 
 use crate::compile::{Found, Planning, endless, is_storable};
 use crate::options::Options;
-use crate::search::Searcher;
+use crate::search::{MEMORY_SHARE, Searcher};
 use crate::stages::Built;
 use std::collections::{BTreeMap, HashMap};
 use tn_order::{Minimize, Network, Outcome, Repeats, Shared, Tree, aligned, evaluate, log2_unshared, shared};
@@ -80,7 +80,7 @@ impl<'a> Sharing<'a> {
             ..tn_order::Options::default()
         };
         let Some(mut repeats) = Repeats::find(&self.nets, &self.colours, &asked) else {
-            let outcomes = searcher.all(prepared, networks, options, &BTreeMap::new())?;
+            let outcomes = searcher.all(prepared, networks, options, &BTreeMap::new(), MEMORY_SHARE)?;
             return planning.built(self.put_right(outcomes, options.minimize));
         };
         // regions of which no tree without repeats comes near are not searched as a whole
@@ -96,7 +96,7 @@ impl<'a> Sharing<'a> {
         let others: Vec<usize> = others().collect();
         let less = Options { max_time: options.max_time.map(|t| t.mul_f64(SEARCH_SHARE)), ..options.clone() };
         let search = if others.is_empty() { options } else { &less };
-        let outcomes = searcher.all(prepared, networks, search, &known)?;
+        let outcomes = searcher.all(prepared, networks, search, &known, MEMORY_SHARE)?;
         if far.len() == self.nets.len() {
             return planning.built(outcomes);
         }

@@ -5,7 +5,7 @@ use super::{FAR, Fitting, PARTS, Search, largest};
 use crate::compile::{Prepared, endless};
 use crate::error::Error;
 use crate::options::Options;
-use crate::search::Searcher;
+use crate::search::{MEMORY_SHARE, Searcher};
 use crate::stages::Target;
 use std::time::Duration;
 use tn_order::{Network, Outcome};
@@ -21,6 +21,8 @@ const HASTE_PER_TENSOR: Duration = Duration::from_micros(20);
 /// The part of the time in which a plan that fits is made sure of, where the first trees are far above the limit; and the part that may go to
 /// finding that out.
 const SPARE_SHARE: f64 = 0.1;
+/// The part of the time of a first search whose trees are likely to fit.
+const NEAR_SHARE: f64 = 0.5;
 const SPARE_LOOK: f64 = 0.05;
 
 impl Search<'_> {
@@ -78,8 +80,17 @@ impl Search<'_> {
     }
 }
 
+/// What is known before the first search.
+#[derive(Default)]
+pub struct Spare {
+    /// A plan that fits.
+    pub fitting: Option<Fitting>,
+    /// The part of the time that the first search should have, which knows nothing of the limit.
+    pub first_share: f64,
+}
+
 /// With a time limit, and where trees that are found at once are far above the memory limit: a plan that fits, by a short search for results of
-/// which a few fit.
+/// which a few fit. Where they are not far, good trees are likely to fit by themselves, and the first search has more of the time.
 ///
 /// # Errors
 /// Whatever a stage says; that no such plan is found is none.
@@ -89,26 +100,30 @@ pub fn spare(
     options: &Options,
     machine: &Machine,
     searcher: &Searcher,
-) -> Result<Option<Fitting>, Error> {
-    let (Some(_), Some(time)) = (options.memory, options.max_time) else { return Ok(None) };
+) -> Result<Spare, Error> {
+    let none = |first_share| Ok(Spare { fitting: None, first_share });
+    let (Some(_), Some(time)) = (options.memory, options.max_time) else { return none(MEMORY_SHARE) };
     let mut search = Search::new(prepared, networks, options, machine);
     let began = searcher.began.elapsed();
     let mut first = Vec::with_capacity(networks.len());
     for (region, net) in prepared.regions.iter().zip(networks) {
         let target = Target::of(options);
         let found = searcher.hasty(region, net, options, target, Duration::ZERO);
-        let (Ok(found), false) = (found, searcher.is_given()) else { return Ok(None) };
+        let (Ok(found), false) = (found, searcher.is_given()) else { return none(MEMORY_SHARE) };
         first.push(found);
     }
     let width = (prepared.program.dtype.bytes() as f64).log2();
     let far = (search.limit as f64).log2() + (FAR as f64).log2() - width;
     let looked = searcher.began.elapsed() - began;
-    if looked > time.mul_f64(SPARE_LOOK) || first.iter().all(|o| o.cost.log2_peak <= far) {
-        return Ok(None);
+    if first.iter().all(|o| o.cost.log2_peak <= far) {
+        return none(NEAR_SHARE);
+    }
+    if looked > time.mul_f64(SPARE_LOOK) {
+        return none(MEMORY_SHARE);
     }
     let most = search.room(&first) / PARTS[0];
     if most < 1.0 {
-        return Ok(None);
+        return none(MEMORY_SHARE);
     }
     let max_size = Some((most as u64).min(options.max_size.unwrap_or(u64::MAX)));
     let large: Vec<usize> = (0..first.len()).filter(|&r| first[r].cost.log2_max_size > most.log2()).collect();
@@ -118,10 +133,10 @@ pub fn spare(
         let share = SPARE_SHARE / large.len() as f64;
         match searcher.search(region, net, options, target, share) {
             Ok(found) => first[r] = found,
-            Err(_) => return Ok(None),
+            Err(_) => return none(MEMORY_SHARE),
         }
     }
     search.aimed = true;
     search.attempt(&first)?;
-    Ok(search.best)
+    Ok(Spare { fitting: search.best, first_share: MEMORY_SHARE })
 }
