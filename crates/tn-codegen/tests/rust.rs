@@ -271,6 +271,17 @@ fn emitted_rust_computes_what_the_plan_means() {
 }
 
 #[test]
+fn blocked_cases_are_packed() {
+    for case in cases::all_blocked() {
+        let m = lower_plan(&case.plan, Target::Cpu).unwrap();
+        for (id, k) in m.kernels.enumerate() {
+            let text = tn_kernel::dump::kernel("k", k, |s| m.symbols[s].name.clone());
+            assert!(text.contains("0..min("), "{}, kernel {}:\n{text}", case.plan.name, id.0);
+        }
+    }
+}
+
+#[test]
 fn emitted_files_stand_alone() {
     let dir = folder("alone");
     for case in cases::all().iter().filter(|c| c.plan.name.ends_with("_c64") || c.plan.name.ends_with("_f64"))

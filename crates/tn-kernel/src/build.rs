@@ -4,10 +4,10 @@
 //! outside as what it depends on allows: outside the folds, before the innermost fold, inside it, or inside the loop over neighbours.
 
 use crate::ir::*;
-use crate::nest::Nest;
 use tn_ir::scalar::{Cmp, ScalarFn, ScalarOp};
 use tn_ir::size::Poly;
 use tn_plan::ir::{Fold, Write};
+use tn_plan::kernel::Nest;
 
 /// Where along each axis of the nest we are: variables that add up, and a constant.
 #[derive(Clone, Debug)]
@@ -83,22 +83,22 @@ impl<'a> Builder<'a> {
         self.vars += 1;
         Var(self.vars - 1)
     }
-    fn reg(&mut self) -> Reg {
+    pub(crate) fn reg(&mut self) -> Reg {
         self.regs += 1;
         Reg(self.regs - 1)
     }
-    fn array(&mut self, len: u32) -> ArrayId {
+    pub(crate) fn array(&mut self, len: u32) -> ArrayId {
         self.arrays.push(len);
         ArrayId(self.arrays.len() as u32 - 1)
     }
-    fn result(&self) -> usize {
+    pub(crate) fn result(&self) -> usize {
         self.nest.operands - 1
     }
-    fn stride(&self, operand: usize, axis: usize) -> &Poly {
+    pub(crate) fn stride(&self, operand: usize, axis: usize) -> &Poly {
         &self.nest.axes[axis].strides[operand]
     }
     /// The position of operand `o` at a point.
-    fn index(&self, o: usize, point: &Point) -> Index {
+    pub(crate) fn index(&self, o: usize, point: &Point) -> Index {
         let mut index = Index::default();
         for (axis, (vars, constant)) in point.0.iter().enumerate() {
             let stride = self.stride(o, axis);
@@ -272,7 +272,7 @@ impl<'a> Builder<'a> {
                     continue;
                 }
                 let base = self.index(o, &self.row(point, t));
-                let view = self.view(&mut out, o, base, len.clone());
+                let view = self.view(&mut out, Whole::Operand(o as u32), base, len.clone());
                 for row in along.iter_mut().take(if n.row { t + 1 } else { rows } as usize).skip(t as usize) {
                     row[o] = Some(view);
                 }
@@ -321,10 +321,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn view(&mut self, out: &mut Vec<Stmt>, operand: usize, base: Index, len: Poly) -> View {
+    pub(crate) fn view(&mut self, out: &mut Vec<Stmt>, of: Whole, base: Index, len: Poly) -> View {
         self.views += 1;
         let view = View(self.views - 1);
-        out.push(Stmt::View { view, operand: operand as u32, base, len });
+        out.push(Stmt::View { view, of, base, len });
         view
     }
 
@@ -394,7 +394,7 @@ impl<'a> Builder<'a> {
                     continue;
                 }
                 let base = self.index(o, &self.row(point, t));
-                let view = self.view(out, o, base, self.row_span(o, state.tile.width));
+                let view = self.view(out, Whole::Operand(o as u32), base, self.row_span(o, state.tile.width));
                 if n.row {
                     state.views[t as usize][o] = Some(view);
                 } else {
@@ -555,7 +555,7 @@ impl<'a> Builder<'a> {
             out.push(Stmt::Store { to: Place::Operand(o as u32, base), value, put });
             return;
         }
-        let view = self.view(out, o, base, self.row_span(o, width));
+        let view = self.view(out, Whole::Operand(o as u32), base, self.row_span(o, width));
         let body = self.lanes(width, |b, lane| {
             let mut body = Vec::new();
             let (dst, mut at) = (b.reg(), Index::default());
@@ -575,7 +575,7 @@ impl<'a> Builder<'a> {
     fn direct(&mut self, out: &mut Vec<Stmt>, state: &mut TileState, point: &Point, t: u32) {
         let (o, put, width) = (self.result(), self.put(), state.tile.width);
         let base = self.index(o, &self.row(point, t));
-        let view = self.view(out, o, base, self.row_span(o, width));
+        let view = self.view(out, Whole::Operand(o as u32), base, self.row_span(o, width));
         state.views[t as usize][o] = Some(view);
         let body = self.lanes(width, |b, lane| {
             let mut body = Vec::new();

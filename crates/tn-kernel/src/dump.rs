@@ -84,9 +84,21 @@ impl Dump<'_> {
                         parts.iter().map(|(v, p)| format!("i{} < {}", v.0, self.poly(p))).collect();
                     self.line(&format!("({}) = i{}", parts.join(", "), flat.0));
                 }
-                Stmt::View { view, operand, base, len } => {
+                Stmt::Piece { var, within, from, width, to, step, body } => {
+                    let (to, from) = (self.poly(to), from.0);
+                    self.line(&format!(
+                        "for i{} = i{from} + i{}, i{} in 0..min({width}, {to} - i{from}) by {step}",
+                        var.0, within.0, within.0
+                    ));
+                    self.inside(body);
+                }
+                Stmt::View { view, of, base, len } => {
                     let (base, len) = (self.index(base), self.poly(len));
-                    self.line(&format!("v{} = x{operand}[{base} ..][..{len}]", view.0));
+                    let whole = match of {
+                        Whole::Operand(o) => format!("x{o}"),
+                        Whole::Array(a) | Whole::ArrayMut(a) => format!("acc{}", a.0),
+                    };
+                    self.line(&format!("v{} = {whole}[{base} ..][..{len}]", view.0));
                 }
                 Stmt::Array(a) => {
                     let len = self.arrays.get(a.0 as usize).copied().unwrap_or(0);

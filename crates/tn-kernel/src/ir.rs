@@ -31,11 +31,11 @@ typed_id!(
     Reg
 );
 typed_id!(
-    /// A window of an operand.
+    /// A window of an operand or of an on-chip array.
     View
 );
 typed_id!(
-    /// A small array in registers (or in a thread's local memory).
+    /// An array in registers or on the stack (or in a thread's local memory).
     ArrayId
 );
 
@@ -121,6 +121,17 @@ pub enum Place {
     Array(ArrayId, Index),
 }
 
+/// What a view is a window of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whole {
+    /// An operand of the kernel.
+    Operand(u32),
+    /// An on-chip array, to be read.
+    Array(ArrayId),
+    /// An on-chip array, to be written.
+    ArrayMut(ArrayId),
+}
+
 /// How a store writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Put {
@@ -157,6 +168,25 @@ pub enum Stmt {
         /// What is repeated.
         body: Vec<Stmt>,
     },
+    /// A part of a range: for `within` in `0..min(width, to − from)`, `step` apart, with `var = from + within`.
+    ///
+    /// What a loop with steps of `width` over `0..to` calls `from` begins a block; this walks the block, the last one to its own end.
+    Piece {
+        /// The position in the range, bound inside `body`.
+        var: Var,
+        /// The position in the block, bound inside `body`.
+        within: Var,
+        /// Where the block begins; below `to`.
+        from: Var,
+        /// Length of a whole block.
+        width: u32,
+        /// One past the last value of the range.
+        to: Poly,
+        /// Distance of values.
+        step: u32,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
     /// Splits `flat` into one variable for each extent, the last fastest.
     Decode {
         /// The flat position.
@@ -164,12 +194,12 @@ pub enum Stmt {
         /// Variables and their extents.
         parts: Vec<(Var, Poly)>,
     },
-    /// Names `len` elements of an operand from `base`.
+    /// Names `len` elements of an operand or an on-chip array from `base`.
     View {
         /// Its name.
         view: View,
-        /// Position among the kernel's operands.
-        operand: u32,
+        /// What it is a window of.
+        of: Whole,
         /// First element.
         base: Index,
         /// Number of elements.

@@ -5,9 +5,7 @@
 //! | --- | --- |
 //! | [`ir`] | the statements of a kernel |
 //! | [`module`] | kernels, and entries that call them: a whole network |
-//! | [`nest`] | a step without its buffers: unit axes dropped, neighbouring axes merged |
-//! | [`schedule`] | which axis is vectorised, which is tiled, in which order the rest is walked |
-//! | [`lower_cpu`], [`lower_gpu`] | (nest, schedule) → kernel |
+//! | [`lower_cpu`], [`gemm`], [`lower_gpu`] | a loop nest → kernel, by the schedules of [`tn_plan::kernel`] |
 //! | [`lower`] | plan → module: kernels shared between steps that differ in buffers and offsets only |
 //! | [`repeat`] | runs of calls that are equal up to offsets become loops over a table |
 //! | [`verify`] | everything bound before its use, every access within its operand, every operand within its buffer |
@@ -15,16 +13,15 @@
 
 mod build;
 pub mod dump;
+pub mod gemm;
 pub mod ir;
 pub mod lower;
 pub mod lower_cpu;
 pub mod lower_gpu;
 pub mod module;
-pub mod nest;
 pub mod repeat;
 #[cfg(test)]
 mod repeat_tests;
-pub mod schedule;
 pub mod verify;
 
 pub use lower::{LowerError, Target, lower_plan};

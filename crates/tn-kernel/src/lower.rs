@@ -2,8 +2,7 @@
 
 use crate::ir::{Index, Kernel, Launch, Place, Stmt};
 use crate::module::*;
-use crate::nest::{Nest, in_place};
-use crate::{lower_cpu, lower_gpu, repeat, schedule, verify};
+use crate::{gemm, lower_cpu, lower_gpu, repeat, verify};
 use std::collections::{BTreeSet, HashMap};
 use tn_ir::dag::ArrayRole;
 use tn_ir::dtype::DType;
@@ -11,6 +10,8 @@ use tn_ir::ids::{Arena, Id};
 use tn_ir::scalar::{ScalarFn, ScalarOp};
 use tn_ir::size::{Poly, Symbol, SymbolId};
 use tn_plan::ir::*;
+use tn_plan::kernel::nest::{Nest, in_place};
+use tn_plan::kernel::{self, Schedule};
 
 /// What kernels are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +246,10 @@ impl EntryLowering<'_> {
                 let dtype = self.plan.dtype;
                 let body = &renumbered(&needed(body), &key.2);
                 let kernel = match self.target {
-                    Target::Cpu => lower_cpu::lower(&key.0, body, dtype, &schedule::choose(&key.0, dtype)),
+                    Target::Cpu => match kernel::choose(&key.0, body, dtype).0 {
+                        Schedule::Tiles(tiles) => lower_cpu::lower(&key.0, body, dtype, &tiles),
+                        Schedule::Blocks(blocks) => gemm::lower(&key.0, body, dtype, &blocks),
+                    },
                     Target::Gpu => lower_gpu::lower(&key.0, body, dtype),
                 };
                 let id = self.added(kernel, step);
@@ -404,6 +408,10 @@ fn collect_symbols(stmts: &[Stmt], into: &mut BTreeSet<SymbolId>) {
             Stmt::Loop { from, to, body, .. } => {
                 into.extend(from.poly.symbols());
                 into.extend(to.poly.symbols());
+                stack.extend(body);
+            }
+            Stmt::Piece { to, body, .. } => {
+                into.extend(to.symbols());
                 stack.extend(body);
             }
             Stmt::Decode { parts, .. } => into.extend(parts.iter().flat_map(|(_, p)| p.symbols())),

@@ -2,13 +2,12 @@
 
 use crate::build::{Builder, FoldWalk, Point, Roles, Tile};
 use crate::ir::{Bound, Kernel, Launch, Stmt, Walk};
-use crate::nest::Nest;
-use crate::schedule::Schedule;
 use tn_ir::dtype::DType;
 use tn_ir::scalar::ScalarFn;
+use tn_plan::kernel::{Nest, Tiles};
 
 /// Lowers a nest by a schedule for its axes.
-pub fn lower(nest: &Nest, body: &ScalarFn, dtype: DType, schedule: &Schedule) -> Kernel {
+pub fn lower(nest: &Nest, body: &ScalarFn, dtype: DType, schedule: &Tiles) -> Kernel {
     let roles = Roles {
         vector: schedule.vector,
         rows: schedule.rows.map(|(m, _)| m),
@@ -19,7 +18,7 @@ pub fn lower(nest: &Nest, body: &ScalarFn, dtype: DType, schedule: &Schedule) ->
     crate::lower::kernel(nest, body, dtype, b.arrays, Launch::Serial, stmts)
 }
 
-fn outer(b: &mut Builder<'_>, schedule: &Schedule, axes: &[usize], point: &Point) -> Vec<Stmt> {
+fn outer(b: &mut Builder<'_>, schedule: &Tiles, axes: &[usize], point: &Point) -> Vec<Stmt> {
     let Some((&axis, rest)) = axes.split_first() else { return tiles(b, schedule, point) };
     let var = b.var();
     let body = outer(b, schedule, rest, &point.with_var(axis, var));
@@ -28,7 +27,7 @@ fn outer(b: &mut Builder<'_>, schedule: &Schedule, axes: &[usize], point: &Point
 }
 
 /// The loops over tiles: along the rows' axis and along the vector axis, if that is a kept one.
-fn tiles(b: &mut Builder<'_>, schedule: &Schedule, point: &Point) -> Vec<Stmt> {
+fn tiles(b: &mut Builder<'_>, schedule: &Tiles, point: &Point) -> Vec<Stmt> {
     let vector = schedule.vector.filter(|&v| !b.nest.axes[v].reduce && schedule.width > 0);
     let width = schedule.width;
     let one = |b: &mut Builder<'_>, p: &Point, rows: u32, width: u32| {

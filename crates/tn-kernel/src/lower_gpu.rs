@@ -5,10 +5,10 @@
 
 use crate::build::{Builder, FoldWalk, Point, Roles, Tile};
 use crate::ir::{Bound, Kernel, Launch, Stmt, Walk};
-use crate::nest::Nest;
 use tn_ir::dtype::DType;
 use tn_ir::scalar::ScalarFn;
 use tn_ir::size::Poly;
+use tn_plan::kernel::Nest;
 
 /// Up to this many results a block shares one fold …
 const FEW_RESULTS: u64 = 2048;

@@ -3,7 +3,7 @@
 //! Invariants, checked at several values of the run-time sizes (1, 2, a prime, the hint, the maximum where one is declared):
 //!
 //! 1. Variables, registers, views and arrays are bound before their use, in an enclosing block, and registers once.
-//! 2. Every view lies within its operand, every load and store within its view, operand or array. Operands other than the last are
+//! 2. Every view lies within its operand or array, every load and store within its view, operand or array. Operands other than the last are
 //!    not written; `Join` and `First` stand in a kernel that is started by blocks.
 //! 3. Every operand of every call lies within its array in every round of every loop, and a writable one is in a slot that may be written.
 //! 4. No call reads elements that it writes.
@@ -69,7 +69,7 @@ type Range = (i128, i128);
 struct Scope {
     vars: HashMap<Var, Range>,
     regs: HashMap<Reg, ()>,
-    views: HashMap<View, (u32, i128)>,
+    views: HashMap<View, (Whole, i128)>,
     arrays: HashMap<ArrayId, ()>,
 }
 
@@ -99,28 +99,41 @@ impl KernelCheck<'_> {
         Ok((low, high))
     }
 
-    fn place(&self, p: &Place) -> Result<Option<u32>, String> {
-        let (index, len, operand, name) = match p {
+    /// The elements of what a view is a window of.
+    fn whole_len(&self, whole: Whole) -> Result<i128, String> {
+        match whole {
+            Whole::Operand(o) => {
+                Ok(self.eval(self.k.operands.get(o as usize).ok_or("there is no such operand")?))
+            }
+            Whole::Array(a) | Whole::ArrayMut(a) => {
+                self.scope.arrays.get(&a).ok_or_else(|| format!("array acc{} is not declared", a.0))?;
+                Ok(i128::from(self.k.arrays.get(a.0 as usize).copied().unwrap_or(0)))
+            }
+        }
+    }
+
+    /// What an access is in, after a check that it lies within.
+    fn place(&self, p: &Place) -> Result<Whole, String> {
+        let (index, len, whole, name) = match p {
             Place::Operand(o, i) => {
-                let len = self.k.operands.get(*o as usize).ok_or("there is no such operand")?;
-                (i, self.eval(len), Some(*o), format!("operand {o}"))
+                let whole = Whole::Operand(*o);
+                (i, self.whole_len(whole)?, whole, format!("operand {o}"))
             }
             Place::View(v, i) => {
-                let &(o, len) =
+                let &(whole, len) =
                     self.scope.views.get(v).ok_or_else(|| format!("view v{} is not bound", v.0))?;
-                (i, len, Some(o), format!("view v{}", v.0))
+                (i, len, whole, format!("view v{}", v.0))
             }
             Place::Array(a, i) => {
-                self.scope.arrays.get(a).ok_or_else(|| format!("array acc{} is not declared", a.0))?;
-                let len = self.k.arrays.get(a.0 as usize).copied().unwrap_or(0);
-                (i, i128::from(len), None, format!("array acc{}", a.0))
+                let whole = Whole::ArrayMut(*a);
+                (i, self.whole_len(whole)?, whole, format!("array acc{}", a.0))
             }
         };
         let (low, high) = self.range(index)?;
         if low < 0 || high >= len {
             return Err(format!("elements {low}..={high} of {name} of length {len}"));
         }
-        Ok(operand)
+        Ok(whole)
     }
 
     fn reg(&self, r: u32) -> Result<(), String> {
@@ -159,17 +172,28 @@ impl KernelCheck<'_> {
                         self.scope.vars.insert(*v, (0, n - 1));
                     }
                 }
-                Stmt::View { view, operand, base, len } => {
-                    let all = self.k.operands.get(*operand as usize).ok_or("there is no such operand")?;
-                    let (all, len) = (self.eval(all), self.eval(len));
+                Stmt::Piece { var, within, from, width, to, step, body } => {
+                    let to = self.eval(to);
+                    let &(low, high) =
+                        self.scope.vars.get(from).ok_or("the begin of a block is not bound")?;
+                    let (width, step) = (i128::from(*width), i128::from(*step));
+                    if step < 1 || width < 1 || high >= to {
+                        return Err("a block begins behind the end of its range".into());
+                    }
+                    let before = self.scope.clone();
+                    let last = (width.min(to - low) - 1) / step * step;
+                    self.scope.vars.insert(*var, (low, (high + last).min(to - 1)));
+                    self.scope.vars.insert(*within, (0, last));
+                    self.block(body)?;
+                    self.scope = before;
+                }
+                Stmt::View { view, of, base, len } => {
+                    let (all, len) = (self.whole_len(*of)?, self.eval(len));
                     let (low, high) = self.range(base)?;
                     if low < 0 || high + len > all {
-                        return Err(format!(
-                            "view v{} of {len} from {high}, operand {operand} has {all}",
-                            view.0
-                        ));
+                        return Err(format!("view v{} of {len} from {high}, {of:?} has {all}", view.0));
                     }
-                    self.scope.views.insert(*view, (*operand, len));
+                    self.scope.views.insert(*view, (*of, len));
                 }
                 Stmt::Array(a) => {
                     self.scope.arrays.insert(*a, ());
@@ -187,8 +211,12 @@ impl KernelCheck<'_> {
                 Stmt::Store { to, value, .. } => {
                     self.reg(value.0)?;
                     let last = self.k.operands.len() as u32 - 1;
-                    if self.place(to)?.is_some_and(|o| o != last) {
-                        return Err("a store to an operand that is only read".into());
+                    match self.place(to)? {
+                        Whole::Operand(o) if o != last => {
+                            return Err("a store to an operand that is only read".into());
+                        }
+                        Whole::Array(_) => return Err("a store to a view that is only read".into()),
+                        _ => {}
                     }
                 }
                 Stmt::Join { array, .. } => {

@@ -1,6 +1,7 @@
 //! What steps cost: multiply-adds, bytes, modelled time; what an entry needs at its worst moment.
 
 use crate::ir::*;
+use crate::kernel;
 use crate::schedule::live::flatten;
 use serde::{Deserialize, Serialize};
 use tn_ir::dtype::DType;
@@ -132,7 +133,12 @@ pub fn step_cost(
     let read: f64 = step.ins.iter().map(touched).sum();
     let written = touched(&step.out) * if step.write == Write::Accumulate { 2.0 } else { 1.0 };
     let bytes = rounds * (read + written) * plan.dtype.bytes() as f64;
-    let busy = rounds * points * weight / machine.rate(plan.dtype);
+    // How well the kernel's loops suit the operands' strides: a point with a bad access pattern takes as long as many multiply-adds.
+    let shape = plan.bodies.get(step.body.0 as usize).map_or(1.0, |body| {
+        let hint = |p: &Poly| p.eval(|s| size(Dim::Dyn(s)) as i64).max(0) as u64;
+        kernel::cost(step, body, plan.dtype, hint)
+    });
+    let busy = rounds * points * (f64::max(weight - 1.0, 0.0) + shape) / machine.rate(plan.dtype);
     StepCost {
         rounds,
         macs: rounds * points * ops,

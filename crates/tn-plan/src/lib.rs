@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod cost;
 pub mod interpret;
 pub mod ir;
+pub mod kernel;
 pub mod regimes;
 pub mod schedule;
 pub mod serial;

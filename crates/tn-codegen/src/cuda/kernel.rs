@@ -62,7 +62,7 @@ fn used_vars(stmts: &[Stmt], used: &mut BTreeSet<Var>) {
             Stmt::View { base, .. } => base,
             Stmt::Load { from: Place::Operand(_, i) | Place::View(_, i) | Place::Array(_, i), .. }
             | Stmt::Store { to: Place::Operand(_, i) | Place::View(_, i) | Place::Array(_, i), .. } => i,
-            Stmt::Loop { body, .. } | Stmt::First { body } => {
+            Stmt::Loop { body, .. } | Stmt::Piece { body, .. } | Stmt::First { body } => {
                 stack.extend(body);
                 continue;
             }
@@ -114,14 +114,29 @@ impl Body<'_> {
                 p.close("");
             }
             Stmt::Decode { flat, parts } => self.decode(p, *flat, parts),
-            Stmt::View { view, operand, base, .. } => {
-                let constness = if *operand as usize + 1 == self.k.operands.len() { "" } else { "const " };
+            Stmt::Piece { var, within, from, width, to, step, body } => {
+                let (var, within, from) = (expr::var(*var), expr::var(*within), expr::var(*from));
+                let to = expr::factor(to, sizes);
+                p.open(format!(
+                    "for (tn_index {within} = 0; {within} < {width} && {from} + {within} < {to}; {within} += {step})"
+                ));
+                p.line(format!("const tn_index {var} = {from} + {within};"));
+                self.block(p, body);
+                p.close("");
+            }
+            Stmt::View { view, of, base, .. } => {
+                let (constness, whole) = match of {
+                    Whole::Operand(o) if *o as usize + 1 == self.k.operands.len() => ("", "y".into()),
+                    Whole::Operand(o) => ("const ", self.operand(*o)),
+                    Whole::Array(a) => ("const ", format!("acc{}", a.0)),
+                    Whole::ArrayMut(a) => ("", format!("acc{}", a.0)),
+                };
                 let from = if expr::is_zero(base) {
                     String::new()
                 } else {
                     format!(" + ({})", expr::index(base, sizes))
                 };
-                p.line(format!("{constness}{elem} *v{} = {}{from};", view.0, self.operand(*operand)));
+                p.line(format!("{constness}{elem} *v{} = {whole}{from};", view.0));
             }
             Stmt::Array(a) => {
                 let len = self.k.arrays.get(a.0 as usize).copied().unwrap_or(0);

@@ -39,7 +39,7 @@ pub(super) fn print(
     }
     args.push(format!("y: &mut [{}]", names.elem));
     p.open(format!("fn {}({})", name(id, k), args.join(", ")));
-    let mut b = Body { k, names, wanted, views: Default::default() };
+    let mut b = Body { k, names, wanted, on_chip: Default::default() };
     b.block(p, &k.body);
     p.close("");
 }
@@ -53,8 +53,8 @@ fn read_operands(k: &Kernel) -> Vec<u32> {
     let mut stack: Vec<&Stmt> = k.body.iter().collect();
     while let Some(s) = stack.pop() {
         match s {
-            Stmt::Loop { body, .. } | Stmt::First { body } => stack.extend(body),
-            Stmt::View { operand, .. } => out.push(*operand),
+            Stmt::Loop { body, .. } | Stmt::Piece { body, .. } | Stmt::First { body } => stack.extend(body),
+            Stmt::View { of: Whole::Operand(operand), .. } => out.push(*operand),
             Stmt::Load { from: Place::Operand(o, _), .. } => out.push(*o),
             _ => {}
         }
@@ -66,19 +66,42 @@ struct Body<'a> {
     k: &'a Kernel,
     names: &'a Names,
     wanted: &'a mut Wanted,
-    views: std::collections::BTreeMap<View, u32>,
+    /// Views of on-chip arrays.
+    on_chip: std::collections::BTreeSet<View>,
 }
 
 impl Body<'_> {
     fn operand(&self, o: u32) -> String {
         if o as usize + 1 == self.k.operands.len() { "y".into() } else { format!("x{o}") }
     }
-    fn place(&self, place: &Place) -> String {
+    /// The array or slice of an access, and the position in it.
+    fn parts(&self, place: &Place) -> (String, String) {
         let at = |i: &Index| expr::index(i, &self.names.sizes);
         match place {
-            Place::Operand(o, i) => format!("{}[{}]", self.operand(*o), at(i)),
-            Place::View(v, i) => format!("v{}[{}]", v.0, at(i)),
-            Place::Array(a, i) => format!("acc{}[{}]", a.0, at(i)),
+            Place::Operand(o, i) => (self.operand(*o), at(i)),
+            Place::View(v, i) => (format!("v{}", v.0), at(i)),
+            Place::Array(a, i) => (format!("acc{}", a.0), at(i)),
+        }
+    }
+    fn is_complex(&self) -> bool {
+        self.names.elem != self.names.real
+    }
+    /// Whether an access is to two planes: on-chip arrays of complex numbers hold real and imaginary parts apart, so that neighbours of
+    /// each are vectors.
+    fn has_planes(&self, place: &Place) -> bool {
+        self.is_complex()
+            && match place {
+                Place::Operand(..) => false,
+                Place::View(v, _) => self.on_chip.contains(v),
+                Place::Array(..) => true,
+            }
+    }
+    fn load(&self, place: &Place) -> String {
+        let (array, at) = self.parts(place);
+        if self.has_planes(place) {
+            format!("{} {{ re: {array}_re[{at}], im: {array}_im[{at}] }}", self.names.elem)
+        } else {
+            format!("{array}[{at}]")
         }
     }
 
@@ -109,6 +132,32 @@ impl Body<'_> {
                     p.close("");
                 }
             }
+            Stmt::Piece { var, within, from, width, to, step, body } => {
+                let (var, within, from) = (expr::var(*var), expr::var(*within), expr::var(*from));
+                let mut inside = Printer::default();
+                self.block(&mut inside, body);
+                let inside = inside.finish();
+                let to = expr::factor(to, sizes);
+                let count = format!("usize::min({width}, {to} - {from})");
+                let position = |p: &mut Printer| {
+                    if mentions(&inside, &var) {
+                        p.line(format!("let {var} = {from} + {within};"));
+                    }
+                };
+                if *step == 1 {
+                    let used = mentions(&inside, &var) || mentions(&inside, &within);
+                    p.open(format!("for {} in 0..{count}", if used { &within } else { "_" }));
+                    position(p);
+                    p.lines(&inside);
+                } else {
+                    p.line(format!("let mut {within} = 0;"));
+                    p.open(format!("while {within} < {count}"));
+                    position(p);
+                    p.lines(&inside);
+                    p.line(format!("{within} += {step};"));
+                }
+                p.close("");
+            }
             Stmt::Decode { flat, parts } => {
                 let mut rest = expr::var(*flat);
                 for (n, (v, extent)) in parts.iter().enumerate().rev() {
@@ -121,33 +170,50 @@ impl Body<'_> {
                     }
                 }
             }
-            Stmt::View { view, operand, base, len } => {
-                self.views.insert(*view, *operand);
-                let borrow = if *operand as usize + 1 == self.k.operands.len() { "&mut " } else { "&" };
+            Stmt::View { view, of, base, len } => {
+                let (borrow, whole) = match of {
+                    Whole::Operand(o) if *o as usize + 1 == self.k.operands.len() => ("&mut ", "y".into()),
+                    Whole::Operand(o) => ("&", self.operand(*o)),
+                    Whole::Array(a) => ("&", format!("acc{}", a.0)),
+                    Whole::ArrayMut(a) => ("&mut ", format!("acc{}", a.0)),
+                };
+                let planes: &[&str] = if self.is_complex() && !matches!(of, Whole::Operand(_)) {
+                    self.on_chip.insert(*view);
+                    &["_re", "_im"]
+                } else {
+                    &[""]
+                };
                 let from = if expr::is_zero(base) {
                     String::new()
                 } else {
                     format!("[{}..]", expr::index(base, sizes))
                 };
                 let len = expr::poly(len, sizes);
-                p.line(format!("let v{} = {borrow}{}{from}[..{len}];", view.0, self.operand(*operand)));
+                for plane in planes {
+                    p.line(format!("let v{}{plane} = {borrow}{whole}{plane}{from}[..{len}];", view.0));
+                }
             }
             Stmt::Array(a) => {
                 let len = self.k.arrays.get(a.0 as usize).copied().unwrap_or(0);
-                p.line(format!(
-                    "let mut acc{} = [{}; {len}];",
-                    a.0,
-                    self.wanted.constant(self.names, 0.0, 0.0)
-                ));
+                let planes: &[&str] = if self.is_complex() { &["_re", "_im"] } else { &[""] };
+                for plane in planes {
+                    p.line(format!("let mut acc{}{plane} = [0.0{}; {len}];", a.0, self.names.real));
+                }
             }
-            Stmt::Load { dst, from } => p.line(format!("let r{} = {};", dst.0, self.place(from))),
+            Stmt::Load { dst, from } => p.line(format!("let r{} = {};", dst.0, self.load(from))),
             Stmt::Op { dst, op } => {
                 let text = self.op(*op);
                 p.line(format!("let r{} = {text};", dst.0));
             }
             Stmt::Store { to, value, put } => {
                 let sign = if *put == Put::Add { "+=" } else { "=" };
-                p.line(format!("{} {sign} r{};", self.place(to), value.0));
+                let (array, at) = self.parts(to);
+                if self.has_planes(to) {
+                    p.line(format!("{array}_re[{at}] {sign} r{}.re;", value.0));
+                    p.line(format!("{array}_im[{at}] {sign} r{}.im;", value.0));
+                } else {
+                    p.line(format!("{array}[{at}] {sign} r{};", value.0));
+                }
             }
             // Only in kernels for grids of threads; a single thread has nothing to join and is the first.
             Stmt::Join { .. } => {}

@@ -269,6 +269,60 @@ fn random(seed: u64) -> Case {
     Case { plan, sizes }
 }
 
+/// A contraction that is multiplied in packed blocks, then once more onto the result; a letter of `dynamic` is a run-time size.
+fn blocked(
+    name: &str,
+    dtype: DType,
+    spec: &str,
+    sizes: &[(char, u64)],
+    dynamic: Option<char>,
+    f: ScalarFn,
+) -> Case {
+    let mut b = Builder::new(name, dtype);
+    for &(c, n) in sizes {
+        if dynamic == Some(c) {
+            b.dynamic(c, n, None)
+        } else {
+            b.size(c, n)
+        };
+    }
+    let (ins, out) = spec.split_once("->").unwrap();
+    let (l, r) = ins.split_once(',').unwrap();
+    let (v, w, x) = (b.leaf("v", Input, l), b.leaf("w", Input, l), b.leaf("x", Input, r));
+    let y = b.output("y", out);
+    b.entry(EntryKind::Forward);
+    let (v, w, x) = (b.buffer(Class::Leaf(v), l), b.buffer(Class::Leaf(w), l), b.buffer(Class::Leaf(x), r));
+    let y = b.buffer(Class::Output(y), out);
+    b.step((y, out), &[(v, l), (x, r)], f.clone());
+    let more = b.make((y, out), &[(w, l), (x, r)], f, Write::Accumulate);
+    b.push(Item::Step(Box::new(more)));
+    let runs = if dynamic.is_some() { vec![vec![1], vec![7], vec![67]] } else { vec![vec![]] };
+    Case { plan: b.plan, sizes: runs }
+}
+
+/// Contractions whose kernels pack blocks: whole and broken tiles, one and several axes a group, one and several passes, run-time sizes.
+pub fn all_blocked() -> Vec<Case> {
+    use DType::*;
+    let m = |a, k, c| vec![('a', a), ('k', k), ('c', c)];
+    let axes = [('a', 3), ('i', 5), ('b', 4), ('k', 6), ('c', 7), ('j', 6)];
+    let mut out = vec![];
+    for (d, n) in [(F32, "f32"), (F64, "f64"), (C64, "c64"), (C128, "c128")] {
+        let mut add = |what: &str, spec: &str, sizes: &[(char, u64)], dynamic: Option<char>, conj: bool| {
+            let f = ScalarFn::product(conj, false);
+            out.push(blocked(&format!("blocked_{what}_{n}"), d, spec, sizes, dynamic, f));
+        };
+        add("broken", "ak,ck->ac", &m(13, 37, 29), None, true);
+        add("whole", "ak,ck->ac", &m(12, 64, 32), None, false);
+        add("deep", "ak,ck->ac", &m(21, 600, 18), None, false);
+        add("groups", "aibk,kcjb->aicj", &axes, None, true);
+        add("batch", "zak,zck->zac", &[('z', 3), ('a', 9), ('k', 30), ('c', 33)], None, false);
+        add("rows", "ak,ck->ac", &m(64, 40, 32), Some('a'), false);
+        add("columns", "ak,ck->ac", &m(32, 40, 64), Some('c'), false);
+        add("summed", "ak,ck->ac", &m(32, 64, 32), Some('k'), true);
+    }
+    out
+}
+
 /// Every case.
 pub fn all() -> Vec<Case> {
     use DType::*;
@@ -296,6 +350,7 @@ pub fn all() -> Vec<Case> {
         out.push(in_place(&format!("in_place_{n}"), d));
         out.push(functions(&format!("functions_{n}"), d));
     }
+    out.extend(all_blocked());
     out.extend((0..12).map(random));
     out.push(chain("chain_odd_f64", F64, 31));
     out

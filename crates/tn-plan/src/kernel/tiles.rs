@@ -2,14 +2,13 @@
 //!
 //! The model counts, for one vector of multiply-adds, the operations and the loads that feed it: a load with stride 1 is one
 //! vector, a strided one is as many scalars as there are lanes, and a load is shared by the rows of a tile that do not move its operand.
-//! It only ranks schedules of one step, so its unit does not matter; no schedule changes what a step means.
 
-use crate::nest::Nest;
+use super::nest::Nest;
 use tn_ir::dtype::DType;
 
-/// How a nest is walked on a CPU.
+/// How a nest is walked tile by tile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct Tiles {
     /// The axis whose neighbours are computed side by side; a kept one (its results are neighbours), or a reduce one (lanes of partial
     /// folds). None for a nest without axes.
     pub vector: Option<usize>,
@@ -41,8 +40,21 @@ const COPY_ROWS: u32 = 8;
 /// Bytes of the first-level cache that a panel may take.
 const PANEL_BYTES: u64 = 24 << 10;
 
-/// Chooses how to walk `nest` on a CPU.
-pub fn choose(nest: &Nest, dtype: DType) -> Schedule {
+/// Operations for a vector of multiply-adds of the best tile.
+const BEST: f64 = 1.43;
+/// A strided access of a lane, and the code of a fold along the lanes, compared with an operation on a whole vector.
+const STRIDED: f64 = 2.5;
+const STRIDED_STORE: f64 = 6.0;
+const FOLDED_LANES: f64 = 7.0;
+
+/// Steps of a multiple of so many bytes meet few sets of a first-level cache, and from so many lines on they conflict; how much that costs.
+const FAR_BYTES: i128 = 2048;
+const MANY_LINES: u64 = 512;
+const CONFLICT: f64 = 1.45;
+
+/// Chooses how to walk `nest` tile by tile, and what that costs for each point of
+/// the nest, where 1 is a multiply-add at the machine's rate.
+pub fn choose(nest: &Nest, dtype: DType) -> (Tiles, f64) {
     let (kept, reduce) = (nest.positions(false), nest.positions(true));
     let lanes = tile_width(dtype);
     let folded: f64 = reduce.iter().map(|&r| nest.axes[r].hint as f64).product();
@@ -57,8 +69,8 @@ pub fn choose(nest: &Nest, dtype: DType) -> Schedule {
             }
         }
     }
-    let Some((_, v, m)) = best else {
-        return Schedule {
+    let Some((cost, v, m)) = best else {
+        let nothing = Tiles {
             vector: None,
             width: 1,
             rows: None,
@@ -66,6 +78,7 @@ pub fn choose(nest: &Nest, dtype: DType) -> Schedule {
             reduce: vec![],
             vector_outside: false,
         };
+        return (nothing, 1.0);
     };
     let whole = reduce.is_empty() && m.is_none();
     let fixed = |axis: usize, most: u32| match nest.axes[axis].size.as_constant() {
@@ -86,7 +99,10 @@ pub fn choose(nest: &Nest, dtype: DType) -> Schedule {
         && m.is_some()
         && panel(nest.axes[v].hint) > PANEL_BYTES as f64
         && panel(u64::from(lanes)) <= PANEL_BYTES as f64;
-    Schedule { vector: Some(v), width, rows, outer, reduce: order, vector_outside }
+    // Numbers in pairs do not become vectors here.
+    let apart = if dtype.is_complex() { 2.5 } else { 1.0 };
+    let relative = cost * f64::from(lanes) / BEST * apart * conflicts(nest, v, dtype);
+    (Tiles { vector: Some(v), width, rows, outer, reduce: order, vector_outside }, relative)
 }
 
 /// The smallest nonzero stride along reduce axis `r` among operands that do not move along `v`.
@@ -98,6 +114,16 @@ fn reduce_stride(nest: &Nest, r: usize, v: usize) -> i128 {
         .filter(|&s| s != 0)
         .min()
         .unwrap_or(i128::MAX)
+}
+
+/// Lines that a fold walks in steps of many sets of a cache evict each other before their neighbours are read.
+fn conflicts(nest: &Nest, v: usize, dtype: DType) -> f64 {
+    let steps = |o: usize| {
+        let walked = nest.positions(true).into_iter().filter(|&r| r != v && nest.axes[r].hint >= MANY_LINES);
+        walked.filter_map(move |r| nest.axes[r].strides[o].as_constant())
+    };
+    let far = |o: &usize| steps(*o).any(|s| s != 0 && s * i128::from(dtype.bytes()) % FAR_BYTES == 0);
+    CONFLICT.powi((0..nest.operands - 1).filter(far).count() as i32)
 }
 
 fn cost(nest: &Nest, v: usize, m: Option<usize>, lanes: u32, folded: f64, plain: bool) -> f64 {
@@ -119,15 +145,15 @@ fn cost(nest: &Nest, v: usize, m: Option<usize>, lanes: u32, folded: f64, plain:
             // A tile that crosses: strided, but every cache line is used up at once.
             used * 0.6
         } else {
-            used / shared
+            STRIDED * used / shared
         };
     }
     total += if axis.reduce {
-        2.0 * f64::from(lanes) / folded
+        FOLDED_LANES + 40.0 * f64::from(lanes) / folded
     } else if axis.strides[out].as_constant() == Some(1) {
         0.5 / folded
     } else {
-        used / folded
+        STRIDED_STORE * used / folded
     };
     // A tile costs code; without something to share it is not worth it.
     total += if m.is_some() { 0.05 } else { 0.0 };

@@ -3,8 +3,8 @@
 //! Axes of length 1 are dropped, and two axes are merged where every operand walks them as one. So a gate on one qubit of twenty
 //! becomes a nest of four axes, and steps that differ only in how their axes are cut share a kernel.
 
+use crate::ir::{Fold, Step, Write};
 use tn_ir::size::Poly;
-use tn_plan::ir::{Fold, Step, Write};
 
 /// An axis of a nest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
