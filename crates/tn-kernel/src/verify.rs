@@ -67,7 +67,8 @@ type Range = (i128, i128);
 
 #[derive(Clone, Default)]
 struct Scope {
-    vars: HashMap<Var, Range>,
+    /// The range of a variable, and what all its values are multiples of.
+    vars: HashMap<Var, (Range, i128)>,
     regs: HashMap<Reg, ()>,
     views: HashMap<View, (Whole, i128)>,
     arrays: HashMap<ArrayId, ()>,
@@ -88,7 +89,8 @@ impl KernelCheck<'_> {
         let base = self.eval(&i.base);
         let (mut low, mut high) = (base, base);
         for (v, stride) in &i.terms {
-            let &(a, b) = self.scope.vars.get(v).ok_or_else(|| format!("variable i{} is not bound", v.0))?;
+            let &((a, b), _) =
+                self.scope.vars.get(v).ok_or_else(|| format!("variable i{} is not bound", v.0))?;
             let s = self.eval(stride);
             if s < 0 {
                 return Err("a stride is negative".into());
@@ -161,7 +163,8 @@ impl KernelCheck<'_> {
                         continue;
                     }
                     let before = self.scope.clone();
-                    self.scope.vars.insert(*var, (a, a + (b - 1 - a) / step * step));
+                    let range = (a, a + (b - 1 - a) / step * step);
+                    self.scope.vars.insert(*var, (range, gcd(a, step)));
                     self.block(body)?;
                     self.scope = before;
                 }
@@ -169,21 +172,23 @@ impl KernelCheck<'_> {
                     self.scope.vars.get(flat).ok_or("the flat variable is not bound")?;
                     for (v, extent) in parts {
                         let n = self.eval(extent);
-                        self.scope.vars.insert(*v, (0, n - 1));
+                        self.scope.vars.insert(*v, ((0, n - 1), 1));
                     }
                 }
                 Stmt::Piece { var, within, from, width, to, step, body } => {
                     let to = self.eval(to);
-                    let &(low, high) =
-                        self.scope.vars.get(from).ok_or("the begin of a block is not bound")?;
+                    let begin = self.scope.vars.get(from).ok_or("the begin of a block is not bound")?;
+                    let &((low, high), multiple) = begin;
                     let (width, step) = (i128::from(*width), i128::from(*step));
                     if step < 1 || width < 1 || high >= to {
                         return Err("a block begins behind the end of its range".into());
                     }
                     let before = self.scope.clone();
                     let last = (width.min(to - low) - 1) / step * step;
-                    self.scope.vars.insert(*var, (low, (high + last).min(to - 1)));
-                    self.scope.vars.insert(*within, (0, last));
+                    let multiple = gcd(multiple, step);
+                    let range = (low, (high + last).min(to - 1) / multiple * multiple);
+                    self.scope.vars.insert(*var, (range, multiple));
+                    self.scope.vars.insert(*within, ((0, last), step));
                     self.block(body)?;
                     self.scope = before;
                 }
@@ -237,6 +242,10 @@ impl KernelCheck<'_> {
         }
         Ok(())
     }
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
 struct EntryCheck<'a> {

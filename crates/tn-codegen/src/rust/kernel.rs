@@ -12,6 +12,9 @@ use tn_kernel::Module;
 use tn_kernel::ir::*;
 use tn_kernel::module::KernelId;
 
+/// A kernel with more on its stack is not inlined: an entry would hold the arrays of all its kernels at once.
+const INLINE_BYTES: u64 = 4 << 10;
+
 /// The function's name.
 pub(super) fn name(id: KernelId, k: &Kernel) -> String {
     format!("{}_{}", k.what, id.0)
@@ -30,6 +33,10 @@ pub(super) fn print(
     let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     p.line(format!("#[doc = {:?}]", format!(" `{}`{more}.", text.replace(['\n', '`'], " "))));
     p.line("#[allow(non_snake_case, clippy::all)]");
+    let on_stack: u64 = k.arrays.iter().map(|&n| u64::from(n) * k.dtype.bytes()).sum();
+    if on_stack > INLINE_BYTES {
+        p.line("#[inline(never)]");
+    }
     let mut args: Vec<String> = k.symbols.iter().map(|s| format!("{}: usize", size(names, *s))).collect();
     let last = k.operands.len() - 1;
     let read = read_operands(k);

@@ -316,6 +316,7 @@ pub fn all_blocked() -> Vec<Case> {
         add("deep", "ak,ck->ac", &m(21, 600, 18), None, false);
         add("groups", "aibk,kcjb->aicj", &axes, None, true);
         add("batch", "zak,zck->zac", &[('z', 3), ('a', 9), ('k', 30), ('c', 33)], None, false);
+        add("strips", "ak,ck->ac", &m(16, 256, 208), None, false);
         add("rows", "ak,ck->ac", &m(64, 40, 32), Some('a'), false);
         add("columns", "ak,ck->ac", &m(32, 40, 64), Some('c'), false);
         add("summed", "ak,ck->ac", &m(32, 64, 32), Some('k'), true);
