@@ -95,18 +95,12 @@ impl Settings {
         Ok(Some(out))
     }
 
-    /// Makes the folder, and the machine file if there is none.
+    /// Makes the folder.
     pub fn prepare(&mut self) -> Result<(), String> {
         let work = self.work.clone();
         let io = |e: std::io::Error| format!("{}: {e}", work.display());
         std::fs::create_dir_all(&self.work).map_err(io)?;
         self.work = self.work.canonicalize().map_err(io)?;
-        if self.machine.is_none() {
-            let text = tn_driver::machine::calibrate("this machine", 1).map_err(|e| e.render(false))?;
-            let file = self.work.join("machine.ron");
-            std::fs::write(&file, text).map_err(io)?;
-            self.machine = Some(file.display().to_string());
-        }
         Ok(())
     }
 

@@ -26,7 +26,7 @@ Sections: groups, joint, model, optimising; all of them if none is named.
 
 Options:
   --quick          fewer rounds, workloads and plans: a check that everything works
-  --machine FILE   a machine file that `tnc calibrate --threads 1` wrote; measured first if absent
+  --machine FILE   model with this machine instead of the built-in one
   --filter TEXT    only cases whose name contains TEXT
   --profile        also print what each kernel takes by the clock and by the model (section `model`)
   --update-docs    put the tables into docs/egraph.md

@@ -43,6 +43,17 @@ struct Span<'g> {
     width: u32,
 }
 
+/// How the positions of a span are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It is the whole group: a loop for each axis.
+    Nested,
+    /// It lies within the fastest axis, which it divides: where it begins is found once.
+    Line,
+    /// Each position is found by itself, and the last span may be shorter.
+    Flat,
+}
+
 /// The product of tile and strips: packed arrays and where in them.
 #[derive(Clone, Copy)]
 struct Packed {
@@ -133,77 +144,117 @@ impl Gemm<'_> {
         Stmt::Piece { var: strip, within, from, width, to, step: self.blocks.tile.1, body }
     }
 
-    /// Whether a span always has its whole width, along one axis.
-    fn is_whole(&self, span: Span<'_>) -> bool {
-        let total = self.total(span.group).as_constant();
-        span.group.len() == 1 && total.is_some_and(|n| n % i128::from(span.width) == 0)
+    /// How the positions of a span are found.
+    fn form(&self, span: Span<'_>) -> Form {
+        let size = |a: usize| self.b.nest.axes[a].size.as_constant();
+        let width = i128::from(span.width);
+        if self.total(span.group).as_constant() == Some(width) {
+            return Form::Nested;
+        }
+        match span.group.last().and_then(|&a| size(a)) {
+            Some(n) if n % width == 0 => Form::Line,
+            _ => Form::Flat,
+        }
     }
 
-    /// A loop over the elements of operand `o` along a span; `inside` gets the element and the position within the span. Where the span is
-    /// whole and its elements neighbours they are a view, so that nothing is checked inside the loop.
+    /// Variables for the axes of a group at a flat position, and the point there.
+    fn decoded(&mut self, group: &[usize], flat: Var, point: &Point) -> (Vec<Stmt>, Point) {
+        if let [axis] = group {
+            return (vec![], point.with_var(*axis, flat));
+        }
+        let vars: Vec<Var> = group.iter().map(|_| self.b.var()).collect();
+        let sizes = group.iter().map(|&a| self.b.nest.axes[a].size.clone());
+        let decode = Stmt::Decode { flat, parts: vars.iter().copied().zip(sizes).collect() };
+        let at = group.iter().zip(&vars).fold(point.clone(), |p, (&axis, &v)| p.with_var(axis, v));
+        (vec![decode], at)
+    }
+
+    /// The lines of a span that is not flat: `inside` gets where a line begins, the position of that within the span, the line's axis and its
+    /// length.
+    fn lines(
+        &mut self,
+        span: Span<'_>,
+        point: &Point,
+        inside: impl FnOnce(&mut Self, &Point, &Index, usize, u32) -> Vec<Stmt>,
+    ) -> Vec<Stmt> {
+        let Some((&last, outer)) = span.group.split_last() else { return vec![] };
+        if self.form(span) == Form::Line {
+            let (mut out, begin) = self.decoded(span.group, span.from, point);
+            out.extend(inside(self, &begin, &Index::default(), last, span.width));
+            return out;
+        }
+        let size = |g: &Self, a: usize| {
+            g.b.nest.axes[a].size.as_constant().and_then(|n| u32::try_from(n).ok()).unwrap_or(span.width)
+        };
+        let length = size(self, last);
+        let (mut within, mut begin, mut stride) = (Index::default(), point.clone(), length);
+        let mut loops = Vec::new();
+        for &axis in outer.iter().rev() {
+            let (var, n) = (self.b.var(), size(self, axis));
+            within.add(var, &Poly::from(u64::from(stride)));
+            begin = begin.with_var(axis, var);
+            stride = stride.saturating_mul(n);
+            loops.push((var, n));
+        }
+        let body = inside(self, &begin, &within, last, length);
+        loops.into_iter().fold(body, |body, (var, n)| vec![counted(var, n, Walk::Serial, body)])
+    }
+
+    /// A loop over the positions of a span; `inside` gets the point and the position within the span.
+    fn each(
+        &mut self,
+        span: Span<'_>,
+        point: &Point,
+        inside: impl FnOnce(&mut Self, &Point, &Index) -> Vec<Stmt>,
+    ) -> Vec<Stmt> {
+        let lane = self.b.var();
+        if self.form(span) == Form::Flat {
+            let var = self.b.var();
+            let (mut body, at) = self.decoded(span.group, var, point);
+            body.extend(inside(self, &at, &single(lane)));
+            let (from, width, to) = (span.from, span.width, self.total(span.group));
+            return vec![Stmt::Piece { var, within: lane, from, width, to, step: 1, body }];
+        }
+        self.lines(span, point, |g, begin, within, axis, length| {
+            let mut within = within.clone();
+            within.add(lane, &Poly::one());
+            let body = inside(g, &begin.with_var(axis, lane), &within);
+            vec![counted(lane, length, Walk::Serial, body)]
+        })
+    }
+
+    /// The same with the element of operand `o` there instead of the point. Neighbours in memory are a view, so that nothing is checked inside
+    /// the loop over them.
     fn along(
         &mut self,
         o: usize,
         span: Span<'_>,
         point: &Point,
-        inside: impl FnOnce(&mut Self, Place, Var) -> Vec<Stmt>,
+        inside: impl FnOnce(&mut Self, Place, &Index) -> Vec<Stmt>,
     ) -> Vec<Stmt> {
-        let within = self.b.var();
-        if !self.is_whole(span) {
-            return self.each(span, within, point, |g, p| {
+        let neighbours = span.group.last().and_then(|&a| self.b.stride(o, a).as_constant()) == Some(1);
+        if self.form(span) == Form::Flat || !neighbours {
+            return self.each(span, point, |g, p, within| {
                 let place = Place::Operand(o as u32, g.b.index(o, p));
                 inside(g, place, within)
             });
         }
-        let axis = span.group[0];
-        let begin = point.with_var(axis, span.from);
-        let mut out = Vec::new();
-        let place = if self.b.stride(o, axis).as_constant() == Some(1) {
-            let base = self.b.index(o, &begin);
-            let view =
-                self.b.view(&mut out, Whole::Operand(o as u32), base, Poly::from(u64::from(span.width)));
-            Place::View(view, single(within))
-        } else {
-            Place::Operand(o as u32, self.b.index(o, &begin.with_var(axis, within)))
-        };
-        let body = inside(self, place, within);
-        out.push(counted(within, span.width, Walk::Serial, body));
-        out
+        self.lines(span, point, |g, begin, within, _, length| {
+            let (lane, mut out, mut within) = (g.b.var(), Vec::new(), within.clone());
+            within.add(lane, &Poly::one());
+            let (base, len) = (g.b.index(o, begin), Poly::from(u64::from(length)));
+            let view = g.b.view(&mut out, Whole::Operand(o as u32), base, len);
+            let body = inside(g, Place::View(view, single(lane)), &within);
+            out.push(counted(lane, length, Walk::Serial, body));
+            out
+        })
     }
 
-    /// A loop over the positions of a span; `inside` gets the point.
-    fn each(
-        &mut self,
-        span: Span<'_>,
-        within: Var,
-        point: &Point,
-        inside: impl FnOnce(&mut Self, &Point) -> Vec<Stmt>,
-    ) -> Vec<Stmt> {
-        if self.is_whole(span) {
-            let axis = span.group[0];
-            let body = inside(self, &point.with_var(axis, span.from).with_var(axis, within));
-            return vec![counted(within, span.width, Walk::Serial, body)];
-        }
-        let var = self.b.var();
-        let (mut body, mut at) = (Vec::new(), point.clone());
-        match span.group {
-            [axis] => at = at.with_var(*axis, var),
-            axes => {
-                let vars: Vec<Var> = axes.iter().map(|_| self.b.var()).collect();
-                let sizes = axes.iter().map(|&a| self.b.nest.axes[a].size.clone());
-                body.push(Stmt::Decode { flat: var, parts: vars.iter().copied().zip(sizes).collect() });
-                for (&axis, &v) in axes.iter().zip(&vars) {
-                    at = at.with_var(axis, v);
-                }
-            }
-        }
-        body.extend(inside(self, &at));
-        let (from, width, to) = (span.from, span.width, self.total(span.group));
-        vec![Stmt::Piece { var, within, from, width, to, step: 1, body }]
-    }
-
-    /// Whether operand `o` is walked in smaller steps along `lanes` than along `deep`.
+    /// Whether operand `o` is walked lane by lane within each k: if that is in smaller steps, and positions are not looked for in every step.
     fn lanes_inside(&self, o: usize, lanes: Span<'_>, deep: Span<'_>) -> bool {
+        if self.form(lanes) == Form::Flat && lanes.group.len() > 1 && self.form(deep) != Form::Flat {
+            return false;
+        }
         let step = |s: Span<'_>| s.group.last().and_then(|&a| self.b.stride(o, a).as_constant());
         step(lanes).unwrap_or(i128::MAX) <= step(deep).unwrap_or(i128::MAX)
     }
@@ -211,17 +262,12 @@ impl Gemm<'_> {
     /// Copies a block of columns, strip by strip, or k by k where that walks the operand in smaller steps.
     fn pack_columns(&mut self, point: &Point, deep: Span<'_>, wide: Span<'_>, array: ArrayId) -> Vec<Stmt> {
         let (o, width) = (1 - self.blocks.row_operand, self.blocks.tile.1);
-        if !self.lanes_inside(o, wide, deep) {
-            return vec![self.strips(wide, |g, from, at| {
-                let strip = Span { group: wide.group, from, width };
-                g.pack(o, point, deep, strip, array, at)
-            })];
+        let strip = |from: Var| Span { group: wide.group, from, width };
+        if !self.lanes_inside(o, strip(wide.from), deep) {
+            return vec![self.strips(wide, |g, from, at| g.pack(o, point, deep, strip(from), array, at))];
         }
-        let k = self.b.var();
-        self.each(deep, k, point, |g, p| {
-            vec![g.strips(wide, |g, from, at| {
-                g.pack_lanes(o, p, k, Span { group: wide.group, from, width }, array, at)
-            })]
+        self.each(deep, point, |g, p, k| {
+            vec![g.strips(wide, |g, from, at| g.pack_lanes(o, p, k, strip(from), array, at))]
         })
     }
 
@@ -235,18 +281,16 @@ impl Gemm<'_> {
         array: ArrayId,
         at: Index,
     ) -> Vec<Stmt> {
-        let outer = self.b.var();
         if self.lanes_inside(o, lanes, deep) {
-            return self.each(deep, outer, point, |g, p| g.pack_lanes(o, p, outer, lanes, array, at));
+            return self.each(deep, point, |g, p, k| g.pack_lanes(o, p, k, lanes, array, at));
         }
         let width = Poly::from(u64::from(lanes.width));
         let whole = &width * &Poly::from(u64::from(deep.width));
         let mut out = Vec::new();
         let to = self.b.view(&mut out, Whole::ArrayMut(array), at, whole);
-        let loops = self.each(lanes, outer, point, |g, p| {
+        let loops = self.each(lanes, point, |g, p, lane| {
             g.along(o, deep, p, |g, place, k| {
-                let mut index = single(outer);
-                index.add(k, &width);
+                let index = plus(lane, k, &width);
                 g.copy(o, place, Place::View(to, index))
             })
         });
@@ -259,17 +303,17 @@ impl Gemm<'_> {
         &mut self,
         o: usize,
         point: &Point,
-        k: Var,
+        k: &Index,
         lanes: Span<'_>,
         array: ArrayId,
-        mut at: Index,
+        at: Index,
     ) -> Vec<Stmt> {
         let width = Poly::from(u64::from(lanes.width));
-        at.add(k, &width);
+        let at = plus(&at, k, &width);
         let mut out = Vec::new();
         let to = self.b.view(&mut out, Whole::ArrayMut(array), at, width);
         out.extend(
-            self.along(o, lanes, point, |g, place, lane| g.copy(o, place, Place::View(to, single(lane)))),
+            self.along(o, lanes, point, |g, place, lane| g.copy(o, place, Place::View(to, lane.clone()))),
         );
         out
     }
@@ -320,11 +364,12 @@ impl Gemm<'_> {
         let acc = self.b.array(rows.width * columns.width);
         let mut out = vec![Stmt::Array(acc)];
         out.extend(self.multiply(deep, rows.width, columns.width, packed, at, acc));
-        let (row, o) = (self.b.var(), self.b.result());
-        let stores = self.each(rows, row, point, |g, p| {
+        let o = self.b.result();
+        let height = Poly::from(u64::from(columns.width));
+        let stores = self.each(rows, point, |g, p, row| {
             g.along(o, columns, p, |g, place, column| {
                 let value = g.b.reg();
-                let from = Place::Array(acc, tile_index(row, column, columns.width));
+                let from = Place::Array(acc, plus(column, row, &height));
                 vec![Stmt::Load { dst: value, from }, Stmt::Store { to: place, value, put }]
             })
         });
@@ -353,7 +398,7 @@ impl Gemm<'_> {
     /// The same with the rows in a loop: the form of complex tiles, whose planes are vectors then.
     fn rows_in_a_loop(&mut self, strip: View, block: View, acc: ArrayId, tile: (u32, u32)) -> Vec<Stmt> {
         let (i, j, left) = (self.b.var(), self.b.var(), self.b.reg());
-        let to = Place::Array(acc, tile_index(i, j, tile.1));
+        let to = Place::Array(acc, plus(&single(j), &single(i), &Poly::from(u64::from(tile.1))));
         let inner = self.product_of(left, Place::View(block, single(j)), to);
         let of_row = vec![
             Stmt::Load { dst: left, from: Place::View(strip, single(i)) },
@@ -394,7 +439,7 @@ impl Gemm<'_> {
         } else {
             self.rows_apart(strip, block, acc, (rows, columns))
         });
-        if self.is_whole(deep) {
+        if self.form(deep) != Form::Flat {
             return vec![counted(k, deep.width, Walk::Serial, body)];
         }
         let (var, to) = (self.b.var(), self.total(deep.group));
@@ -408,10 +453,14 @@ fn single(var: Var) -> Index {
     at
 }
 
-fn tile_index(row: Var, column: Var, columns: u32) -> Index {
-    let mut at = single(column);
-    at.add(row, &Poly::from(u64::from(columns)));
-    at
+/// `a + b·stride`.
+fn plus(a: &Index, b: &Index, stride: &Poly) -> Index {
+    let mut sum = a.clone();
+    sum.base = &sum.base + &(&b.base * stride);
+    for (var, s) in &b.terms {
+        sum.add(*var, &(s * stride));
+    }
+    sum
 }
 
 fn serial(var: Var, size: Poly, step: u32, body: Vec<Stmt>) -> Stmt {

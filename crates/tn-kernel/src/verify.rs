@@ -169,10 +169,12 @@ impl KernelCheck<'_> {
                     self.scope = before;
                 }
                 Stmt::Decode { flat, parts } => {
-                    self.scope.vars.get(flat).ok_or("the flat variable is not bound")?;
-                    for (v, extent) in parts {
+                    let &(_, multiple) = self.scope.vars.get(flat).ok_or("the flat variable is not bound")?;
+                    for (i, (v, extent)) in parts.iter().enumerate() {
                         let n = self.eval(extent);
-                        self.scope.vars.insert(*v, ((0, n - 1), 1));
+                        // The fastest part of a multiple of what divides its extent is one too.
+                        let multiple = if i + 1 == parts.len() { gcd(multiple, n) } else { 1 };
+                        self.scope.vars.insert(*v, ((0, (n - 1) / multiple * multiple), multiple));
                     }
                 }
                 Stmt::Piece { var, within, from, width, to, step, body } => {

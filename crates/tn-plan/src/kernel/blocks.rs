@@ -138,17 +138,21 @@ impl Blocks {
         let tiles = (m / tile_m).ceil() * (n / tile_n).ceil();
         let passes = (k / f64::from(self.depth)).ceil();
         let blocks = (n / f64::from(self.width)).ceil();
-        let whole = |axes: &[usize], of: f64| axes.len() == 1 && size(axes) % of == 0.0;
-        let steps_of_one = |axes: &[usize], o: usize| {
+        // Whether positions of a span are found without divisions: it is the whole group, or a part of its fastest axis.
+        let found = |axes: &[usize], of: f64| {
+            let last = axes.last().map_or(1, |&a| nest.axes[a].hint) as f64;
+            size(axes) == of || last % of == 0.0
+        };
+        let neighbours = |axes: &[usize], o: usize| {
             axes.last().is_some_and(|&a| nest.axes[a].strides[o].as_constant() == Some(1))
         };
         // Moving an element, in vector operations.
         let moving = |axes: &[usize], of: f64, o: usize| -> f64 {
-            match (whole(axes, of), steps_of_one(axes, o)) {
+            match (found(axes, of), neighbours(axes, o)) {
                 (true, true) => 0.3,
                 (true, false) => 1.0,
                 (false, _) if axes.len() == 1 => 1.2,
-                (false, _) => 3.0,
+                (false, _) => 8.0,
             }
         };
         // What is walked along the summed axes is transposed on the way.
