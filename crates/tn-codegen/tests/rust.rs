@@ -276,7 +276,7 @@ fn blocked_cases_are_packed() {
         let m = lower_plan(&case.plan, Target::Cpu).unwrap();
         for (id, k) in m.kernels.enumerate() {
             let text = tn_kernel::dump::kernel("k", k, |s| m.symbols[s].name.clone());
-            assert!(text.contains("0..min("), "{}, kernel {}:\n{text}", case.plan.name, id.0);
+            assert!(k.arrays.iter().sum::<u32>() > 72, "{}, kernel {}:\n{text}", case.plan.name, id.0);
         }
     }
 }

@@ -21,7 +21,7 @@ use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
 use tn_ir::regions::{RegionRules, regions};
 use tn_ir::size::{Symbol, SymbolId, SymbolKind};
-use tn_order::{Network, Outcome};
+use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
 use tn_plan::ir::RegionPlan;
@@ -362,23 +362,37 @@ impl Planning<'_> {
     }
 
     /// The plan of these trees, whatever memory it takes.
-    pub fn scheduled(&self, outcomes: Vec<Outcome>) -> Found {
+    pub fn scheduled(&self, mut outcomes: Vec<Outcome>) -> Found {
         let Planning { prepared, networks, options, machine, .. } = *self;
         if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
             return Ok((outcomes, None));
         }
         let began = Instant::now();
         let mut dag = stages::dag(prepared, &outcomes, options, false)?;
-        let schedule = |dag: &Dag| {
+        let schedule = |outcomes: &[Outcome], dag: &Dag| {
             let folded = stages::folded(prepared, dag, options);
             let of = folded.as_ref().unwrap_or(dag);
             let save = SavePolicy::SaveAll;
-            let plan = stages::schedule(prepared, networks, &outcomes, of, options, machine, save)?;
+            let plan = stages::schedule(prepared, networks, outcomes, of, options, machine, save)?;
             Ok::<_, Error>((folded, plan))
         };
-        let (mut folded, mut plan) = schedule(&dag)?;
+        let (mut folded, mut plan) = schedule(&outcomes, &dag)?;
         let mut rewritten = None;
         let clock = tn_opt::Clock(joint::ends(options, self.searcher.began, began.elapsed()));
+        // The search knows sizes and no strides: which of its best trees has the fastest kernels shows when they are scheduled.
+        let count = stages::candidate_count(&outcomes, options, dag.len());
+        for k in 0..if options.minimize == Minimize::Time { count } else { 0 } {
+            if clock.is_over() || self.searcher.is_over(options) {
+                break;
+            }
+            let trees = stages::with_candidate(networks, &outcomes, k);
+            let other = stages::dag(prepared, &trees, options, false)?;
+            let found = schedule(&trees, &other)?;
+            if joint::is_better(&found.1, &plan, options) {
+                (folded, plan) = found;
+                (dag, outcomes) = (other, trees);
+            }
+        }
         let candidates = match clock.is_over() || self.searcher.is_over(options) {
             true => vec![],
             false => stages::candidates(prepared, &outcomes, options, dag.len())?,
@@ -387,7 +401,7 @@ impl Planning<'_> {
         let joint::Improved { better, limit } = joint::improved(&dag, other, options, machine);
         if let Some(better) = better {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
-            let (other_folded, other) = schedule(&better.dag)?;
+            let (other_folded, other) = schedule(&outcomes, &better.dag)?;
             if joint::is_better(&other, &plan, options) {
                 let seconds_before = plan.summary.modelled_seconds;
                 let before = std::mem::replace(&mut dag, better.dag.clone());

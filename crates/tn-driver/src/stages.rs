@@ -357,22 +357,38 @@ pub(crate) fn candidates(
     options: &Options,
     nodes: usize,
 ) -> Result<Vec<Dag>, Error> {
-    let room = options.egraph_nodes.unwrap_or(crate::joint::NODES) / 4;
-    let given = options.path.is_some() && !options.refine;
-    let sliced = outcomes.iter().any(|o| !o.tree.sliced.is_empty());
-    if !options.rules.plans || given || sliced || nodes > room {
-        return Ok(vec![]);
-    }
-    let most = outcomes.iter().map(|o| o.others.len()).max().unwrap_or(0);
-    let one = |k: usize| {
+    let with_tree = |k: usize| {
         let swapped = |o: &Outcome| match o.others.get(k) {
             Some(tree) => Outcome { tree: tree.clone(), ..o.clone() },
             None => o.clone(),
         };
-        let outcomes: Vec<Outcome> = outcomes.iter().map(swapped).collect();
-        dag(prepared, &outcomes, options, false)
+        dag(prepared, &outcomes.iter().map(swapped).collect::<Vec<_>>(), options, false)
     };
-    (0..most).map(one).collect()
+    (0..candidate_count(outcomes, options, nodes)).map(with_tree).collect()
+}
+
+/// How many candidates there are for the best dag of so many nodes.
+pub(crate) fn candidate_count(outcomes: &[Outcome], options: &Options, nodes: usize) -> usize {
+    let room = options.egraph_nodes.unwrap_or(crate::joint::NODES) / 4;
+    let given = options.path.is_some() && !options.refine;
+    let sliced = outcomes.iter().any(|o| !o.tree.sliced.is_empty());
+    if !options.rules.plans || given || sliced || nodes > room {
+        return 0;
+    }
+    outcomes.iter().map(|o| o.others.len()).max().unwrap_or(0)
+}
+
+/// The k-th candidate's trees in the place of the best, and those in the place of the candidate's.
+pub(crate) fn with_candidate(networks: &[Network], outcomes: &[Outcome], k: usize) -> Vec<Outcome> {
+    let swapped = |(net, o): (&Network, &Outcome)| {
+        let mut o = o.clone();
+        if let Some(other) = o.others.get_mut(k) {
+            std::mem::swap(&mut o.tree, other);
+            (o.cost, o.optimal) = (tn_order::evaluate(net, &o.tree), false);
+        }
+        o
+    };
+    networks.iter().zip(outcomes).map(swapped).collect()
 }
 
 /// The dag with what is made of constants alone computed; none if nothing is.

@@ -2,7 +2,7 @@
 
 use crate::ir::{Index, Kernel, Launch, Place, Stmt};
 use crate::module::*;
-use crate::{gemm, lower_cpu, lower_gpu, repeat, verify};
+use crate::{gemm, lower_cpu, lower_dots, lower_gpu, repeat, verify};
 use std::collections::{BTreeSet, HashMap};
 use tn_ir::dag::ArrayRole;
 use tn_ir::dtype::DType;
@@ -249,6 +249,7 @@ impl EntryLowering<'_> {
                     Target::Cpu => match kernel::choose(&key.0, body, dtype).0 {
                         Schedule::Tiles(tiles) => lower_cpu::lower(&key.0, body, dtype, &tiles),
                         Schedule::Blocks(blocks) => gemm::lower(&key.0, body, dtype, &blocks),
+                        Schedule::Dots(dots) => lower_dots::lower(&key.0, body, dtype, &dots),
                     },
                     Target::Gpu => lower_gpu::lower(&key.0, body, dtype),
                 };

@@ -31,6 +31,8 @@ pub struct Blocks {
     pub depth: u32,
     /// Columns of a block, a multiple of the tile's.
     pub width: u32,
+    /// Whether columns are read where they are and all rows are packed beforehand: for few rows, which would not pay for packing the columns.
+    pub direct: bool,
 }
 
 /// Rows and columns of a tile: what keeps the registers of common machines busy without spilling. Complex numbers are held as two planes.
@@ -46,6 +48,11 @@ fn tile(dtype: DType) -> (u32, u32) {
 const DEPTH: u64 = 256;
 /// Bytes of a packed block of columns, on the stack: a part of a common second-level cache.
 const BLOCK_BYTES: u64 = 128 << 10;
+
+/// Rows that make packing the columns worth it.
+const MANY_ROWS: u64 = 64;
+/// Bytes of packed rows, and of the columns that they meet in the first-level cache, where columns are read where they are.
+const DIRECT_BYTES: u64 = 16 << 10;
 
 /// Which operands each operation of a function depends on, as bits.
 fn dependences(body: &ScalarFn) -> Vec<u32> {
@@ -117,9 +124,27 @@ impl Blocks {
             true => round_up(size(&columns), tile_columns).min(most.max(tile_columns)),
             false => most.max(tile_columns),
         };
+        let packed_rows = round_up(size(&rows), u64::from(tile_rows)) * depth * dtype.bytes();
+        let (o, whole) = (1 - row_operand, constant(&columns) && size(&columns).is_multiple_of(tile_columns));
+        let direct = !dtype.is_complex()
+            && constant(&rows)
+            && size(&rows) <= MANY_ROWS
+            && constant(&summed)
+            && total == depth
+            && packed_rows <= DIRECT_BYTES
+            && whole
+            && is_line(nest, o, &columns)
+            && step_of(nest, o, &columns) == Some(1);
+        let width = match direct {
+            true => {
+                let fitting = DIRECT_BYTES / dtype.bytes() / depth / tile_columns * tile_columns;
+                width_dividing(size(&columns), fitting.max(tile_columns), tile_columns)
+            }
+            false => width,
+        };
         let tile = (tile_rows, tile_columns as u32);
         let (depth, width) = (depth as u32, width as u32);
-        Some(Blocks { batch, rows, columns, summed, row_operand, tile, depth, width })
+        Some(Blocks { batch, rows, columns, summed, row_operand, tile, depth, width, direct })
     }
 
     /// Whether the result is summed in several passes, so that it must begin as zero.
@@ -139,19 +164,16 @@ impl Blocks {
         let passes = (k / f64::from(self.depth)).ceil();
         let blocks = (n / f64::from(self.width)).ceil();
         // Whether positions of a span are found without divisions: it is the whole group, or a part of its fastest axis.
-        let found = |axes: &[usize], of: f64| {
+        let found = |axes: &[usize], of: f64, o: usize| {
             let last = axes.last().map_or(1, |&a| nest.axes[a].hint) as f64;
-            size(axes) == of || last % of == 0.0
-        };
-        let neighbours = |axes: &[usize], o: usize| {
-            axes.last().is_some_and(|&a| nest.axes[a].strides[o].as_constant() == Some(1))
+            size(axes) == of || last % of == 0.0 || is_line(nest, o, axes) && size(axes) % of == 0.0
         };
         // Moving an element, in vector operations.
         let moving = |axes: &[usize], of: f64, o: usize| -> f64 {
-            match (found(axes, of), neighbours(axes, o)) {
+            match (found(axes, of, o), step_of(nest, o, axes) == Some(1)) {
                 (true, true) => 0.3,
                 (true, false) => 1.0,
-                (false, _) if axes.len() == 1 => 1.2,
+                (false, _) if is_line(nest, o, axes) => 1.2,
                 (false, _) => 8.0,
             }
         };
@@ -160,12 +182,33 @@ impl Blocks {
             let along = moving(&self.summed, f64::from(self.depth), o).max(1.2);
             moving(axes, of, o).min(along)
         };
-        let packed = m * k * blocks * pack(&self.rows, tile_m, self.row_operand)
-            + n * k * pack(&self.columns, tile_n, 1 - self.row_operand);
+        let rows = m * k * pack(&self.rows, tile_m, self.row_operand);
+        let packed = match self.direct {
+            true => rows,
+            false => rows * blocks + n * k * pack(&self.columns, tile_n, 1 - self.row_operand),
+        };
         let stored = passes * m * n * moving(&self.columns, tile_n, 2);
         let products = tiles * tile_m * tile_n * k * 1.15;
         (products + (packed + stored) * macs_of_an_operation(dtype)) / (m * n * k)
     }
+}
+
+/// Whether an operand walks a group of axes as one.
+pub fn is_line(nest: &Nest, operand: usize, group: &[usize]) -> bool {
+    group.windows(2).all(|pair| {
+        let (outer, inner) = (&nest.axes[pair[0]], &nest.axes[pair[1]]);
+        outer.strides[operand] == &inner.strides[operand] * &inner.size
+    })
+}
+
+/// The step of an operand along the fastest axis of a group, if it is known.
+fn step_of(nest: &Nest, operand: usize, group: &[usize]) -> Option<i128> {
+    group.last().and_then(|&a| nest.axes[a].strides[operand].as_constant())
+}
+
+/// The largest multiple of `unit` up to `most` that divides `n`, itself a multiple of `unit`.
+fn width_dividing(n: u64, most: u64, unit: u64) -> u64 {
+    (1..=most / unit).rev().map(|k| k * unit).find(|w| n.is_multiple_of(*w)).unwrap_or(unit)
 }
 
 fn size(nest: &Nest, axes: &[usize]) -> u64 {

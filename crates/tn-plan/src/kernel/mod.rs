@@ -3,10 +3,12 @@
 //! No schedule changes what a step means.
 
 pub mod blocks;
+pub mod dots;
 pub mod nest;
 pub mod tiles;
 
 pub use blocks::Blocks;
+pub use dots::Dots;
 pub use nest::Nest;
 pub use tiles::Tiles;
 
@@ -22,6 +24,8 @@ pub enum Schedule {
     Tiles(Tiles),
     /// As a matrix product of packed blocks.
     Blocks(Blocks),
+    /// As scalar products.
+    Dots(Dots),
 }
 
 /// Multiply-adds at the machine's rate in the time of one vector operation; measured with emitted kernels.
@@ -38,13 +42,20 @@ pub(crate) fn macs_of_an_operation(dtype: DType) -> f64 {
 /// at the machine's rate.
 pub fn choose(nest: &Nest, body: &ScalarFn, dtype: DType) -> (Schedule, f64) {
     let (tiles, cost) = tiles::choose(nest, dtype);
+    let mut best = (Schedule::Tiles(tiles), cost);
     if let Some(blocks) = Blocks::of(nest, body, dtype) {
-        let packed = blocks.cost(nest, dtype);
-        if packed < cost {
-            return (Schedule::Blocks(blocks), packed);
+        let cost = blocks.cost(nest, dtype);
+        if cost < best.1 {
+            best = (Schedule::Blocks(blocks), cost);
         }
     }
-    (Schedule::Tiles(tiles), cost)
+    if let Some(dots) = Dots::of(nest, body, dtype) {
+        let cost = dots.cost(nest, dtype);
+        if cost < best.1 {
+            best = (Schedule::Dots(dots), cost);
+        }
+    }
+    best
 }
 
 /// Nests with fewer points are over before their shape matters.

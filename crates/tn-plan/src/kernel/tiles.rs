@@ -3,6 +3,7 @@
 //! The model counts, for one vector of multiply-adds, the operations and the loads that feed it: a load with stride 1 is one
 //! vector, a strided one is as many scalars as there are lanes, and a load is shared by the rows of a tile that do not move its operand.
 
+use super::macs_of_an_operation;
 use super::nest::Nest;
 use tn_ir::dtype::DType;
 
@@ -52,6 +53,14 @@ const FAR_BYTES: i128 = 2048;
 const MANY_LINES: u64 = 512;
 const CONFLICT: f64 = 1.45;
 
+/// How much slower a fold over several axes is whose innermost has no more than so many elements.
+const SHORT: u64 = 2;
+const NESTED: f64 = 1.5;
+
+/// Bytes of an operand that the caches keep, and multiply-adds of f32 in the time that a byte takes from memory.
+const CACHE_BYTES: f64 = (1 << 20) as f64;
+const FROM_MEMORY: f64 = 3.3;
+
 /// Chooses how to walk `nest` tile by tile, and what that costs for each point of
 /// the nest, where 1 is a multiply-add at the machine's rate.
 pub fn choose(nest: &Nest, dtype: DType) -> (Tiles, f64) {
@@ -87,7 +96,7 @@ pub fn choose(nest: &Nest, dtype: DType) -> (Tiles, f64) {
     };
     let width = if whole { 0 } else { fixed(v, lanes) };
     let rows = m.map(|m| (m, fixed(m, if reduce.is_empty() { COPY_ROWS } else { ROWS })));
-    let outer = kept.iter().copied().filter(|&a| a != v && Some(a) != m).collect();
+    let outer: Vec<usize> = kept.iter().copied().filter(|&a| a != v && Some(a) != m).collect();
     let mut order: Vec<usize> = reduce.iter().copied().filter(|&a| a != v).collect();
     // The innermost fold should walk the operands that every lane shares in small steps.
     order.sort_by_key(|&r| std::cmp::Reverse(reduce_stride(nest, r, v)));
@@ -101,7 +110,11 @@ pub fn choose(nest: &Nest, dtype: DType) -> (Tiles, f64) {
         && panel(u64::from(lanes)) <= PANEL_BYTES as f64;
     // Numbers in pairs do not become vectors here.
     let apart = if dtype.is_complex() { 2.5 } else { 1.0 };
-    let relative = cost * f64::from(lanes) / BEST * apart * conflicts(nest, v, dtype);
+    // A nest of short loops in place of one that is unrolled.
+    let inner = order.last().map_or(u64::MAX, |&r| nest.axes[r].hint);
+    let nested = if order.len() > 1 && inner <= SHORT { NESTED } else { 1.0 };
+    let mut relative = cost * f64::from(lanes) / BEST * apart * nested * conflicts(nest, v, dtype);
+    relative += (0..nest.operands - 1).map(|o| read_again(nest, o, &outer, dtype)).sum::<f64>();
     (Tiles { vector: Some(v), width, rows, outer, reduce: order, vector_outside }, relative)
 }
 
@@ -114,6 +127,26 @@ fn reduce_stride(nest: &Nest, r: usize, v: usize) -> i128 {
         .filter(|&s| s != 0)
         .min()
         .unwrap_or(i128::MAX)
+}
+
+/// Time for each point that goes into reading an operand again and again: an outer loop that does not move it, around more of it than the
+/// caches hold.
+fn read_again(nest: &Nest, o: usize, outer: &[usize], dtype: DType) -> f64 {
+    let moves = |a: usize| !nest.axes[a].strides[o].is_zero();
+    let size = |a: usize| nest.axes[a].hint.max(1) as f64;
+    let all: f64 = (0..nest.axes.len()).filter(|&a| moves(a)).map(size).product();
+    let points: f64 = (0..nest.axes.len()).map(size).product();
+    let (mut inside, mut times) = (all, 1.0);
+    for &a in outer {
+        if moves(a) {
+            inside /= size(a);
+        } else if inside * dtype.bytes() as f64 > CACHE_BYTES {
+            times *= size(a);
+        }
+    }
+    let element =
+        dtype.bytes() as f64 * FROM_MEMORY * macs_of_an_operation(dtype) / macs_of_an_operation(DType::F32);
+    all * (times - 1.0) * element / points
 }
 
 /// Lines that a fold walks in steps of many sets of a cache evict each other before their neighbours are read.
