@@ -79,11 +79,7 @@ fn every_size_costs_what_a_plan_for_it_costs() {
                 let ratio = own.modelled_seconds / best.modelled_seconds;
                 assert!(ratio <= 1.10, "ring {ring}, rank {rank}, grad {grad}, batch {n}: {ratio} times");
             }
-            if !ring && rank == 8 {
-                // one order is the best of all sizes to within a hundredth: one schedule is enough
-                assert_eq!(plan.regimes, None);
-            }
-            if ring || rank == 64 {
+            if rank == 8 || rank == 64 {
                 assert!(plan.ranges().len() > 1);
                 // the order for many, taken for one
                 let last = plan.schedules().pop().unwrap();
@@ -118,7 +114,9 @@ fn an_open_operator_with_a_hint_of_one_row() {
 
 #[test]
 fn one_schedule_is_the_plan_of_before() {
-    let text = layer(false, 8, 8, "f32", RANGE);
+    let text = format!(
+        "network one {{ index b: {RANGE}, i: 64, o: 64\n input x[b, i]\n param w[o, i]\n output y[b, o] = x[b, i] * w[o, i] }}"
+    );
     let options = Options { grad: true, ..Options::default() };
     let (with, without) =
         (compiled(&text, &options), compiled(&text, &Options { rules: single(), ..options.clone() }));

@@ -13,7 +13,7 @@ use crate::sharing::Sharing;
 use crate::stages::{self, Built, Rewritten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
 use tn_ir::dag::{Dag, Op};
@@ -24,7 +24,7 @@ use tn_ir::size::{Symbol, SymbolId, SymbolKind};
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
 use tn_plan::cost::Machine;
-use tn_plan::ir::RegionPlan;
+use tn_plan::ir::{Plan, RegionPlan};
 use tn_plan::verify::VerifiedPlan;
 
 /// A tensor of more elements than this is planned but never allocated: the plan stops at the trees.
@@ -327,6 +327,16 @@ pub(crate) struct Planning<'a> {
     pub machine: &'a Machine,
 }
 
+/// The fastest plan of several trees.
+struct Fastest {
+    outcomes: Vec<Outcome>,
+    dag: Dag,
+    folded: Option<Dag>,
+    plan: Plan,
+    /// What the first of them took.
+    took: Duration,
+}
+
 impl Planning<'_> {
     /// Trees and plan within the limits.
     fn planned(&self) -> Found {
@@ -361,54 +371,70 @@ impl Planning<'_> {
         self.scheduled(outcomes)
     }
 
-    /// The plan of these trees, whatever memory it takes.
-    pub fn scheduled(&self, mut outcomes: Vec<Outcome>) -> Found {
+    /// A dag of these trees with constants folded, if there are any, and its schedule.
+    fn schedule(&self, outcomes: &[Outcome], dag: &Dag) -> Result<(Option<Dag>, Plan), Error> {
         let Planning { prepared, networks, options, machine, .. } = *self;
+        let folded = stages::folded(prepared, dag, options);
+        let of = folded.as_ref().unwrap_or(dag);
+        let plan = stages::schedule(prepared, networks, outcomes, of, options, machine, SavePolicy::SaveAll)?;
+        Ok((folded, plan))
+    }
+
+    /// When the optimiser has to end, where one schedule took so long.
+    fn clock(&self, scheduling: Duration) -> tn_opt::Clock {
+        tn_opt::Clock(joint::ends(self.options, self.searcher.began, scheduling))
+    }
+
+    /// These trees or, where time is the objective, others of the search for which the plan is faster: the search knows sizes and no
+    /// strides, so which of its best trees has the fastest kernels shows when they are scheduled.
+    fn fastest(&self, outcomes: Vec<Outcome>) -> Result<Fastest, Error> {
+        let Planning { prepared, networks, options, .. } = *self;
+        let began = Instant::now();
+        let dag = stages::dag(prepared, &outcomes, options, false)?;
+        let (folded, plan) = self.schedule(&outcomes, &dag)?;
+        let took = began.elapsed();
+        let mut best = Fastest { outcomes, dag, folded, plan, took };
+        let count = stages::candidate_count(&best.outcomes, options, best.dag.len());
+        for k in 0..if options.minimize == Minimize::Time { count } else { 0 } {
+            if self.clock(took).is_over() || self.searcher.is_over(options) {
+                break;
+            }
+            let outcomes = stages::with_candidate(networks, &best.outcomes, k);
+            let dag = stages::dag(prepared, &outcomes, options, false)?;
+            let (folded, plan) = self.schedule(&outcomes, &dag)?;
+            if joint::is_better(&plan, &best.plan, options) {
+                best = Fastest { outcomes, dag, folded, plan, took };
+            }
+        }
+        Ok(best)
+    }
+
+    /// The plan of these trees, whatever memory it takes.
+    pub fn scheduled(&self, outcomes: Vec<Outcome>) -> Found {
+        let Planning { prepared, options, machine, .. } = *self;
         if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
             return Ok((outcomes, None));
         }
-        let began = Instant::now();
-        let mut dag = stages::dag(prepared, &outcomes, options, false)?;
-        let schedule = |outcomes: &[Outcome], dag: &Dag| {
-            let folded = stages::folded(prepared, dag, options);
-            let of = folded.as_ref().unwrap_or(dag);
-            let save = SavePolicy::SaveAll;
-            let plan = stages::schedule(prepared, networks, outcomes, of, options, machine, save)?;
-            Ok::<_, Error>((folded, plan))
-        };
-        let (mut folded, mut plan) = schedule(&outcomes, &dag)?;
-        let mut rewritten = None;
-        let clock = tn_opt::Clock(joint::ends(options, self.searcher.began, began.elapsed()));
-        // The search knows sizes and no strides: which of its best trees has the fastest kernels shows when they are scheduled.
-        let count = stages::candidate_count(&outcomes, options, dag.len());
-        for k in 0..if options.minimize == Minimize::Time { count } else { 0 } {
-            if clock.is_over() || self.searcher.is_over(options) {
-                break;
-            }
-            let trees = stages::with_candidate(networks, &outcomes, k);
-            let other = stages::dag(prepared, &trees, options, false)?;
-            let found = schedule(&trees, &other)?;
-            if joint::is_better(&found.1, &plan, options) {
-                (folded, plan) = found;
-                (dag, outcomes) = (other, trees);
-            }
-        }
+        let mut fastest = self.fastest(outcomes)?;
+        let clock = self.clock(fastest.took);
         let candidates = match clock.is_over() || self.searcher.is_over(options) {
             true => vec![],
-            false => stages::candidates(prepared, &outcomes, options, dag.len())?,
+            false => stages::candidates(prepared, &fastest.outcomes, options, fastest.dag.len())?,
         };
+        let mut rewritten = None;
         let other = joint::Alternatives { candidates: &candidates, clock, ..Default::default() };
-        let joint::Improved { better, limit } = joint::improved(&dag, other, options, machine);
+        let joint::Improved { better, limit } = joint::improved(&fastest.dag, other, options, machine);
         if let Some(better) = better {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
-            let (other_folded, other) = schedule(&outcomes, &better.dag)?;
-            if joint::is_better(&other, &plan, options) {
-                let seconds_before = plan.summary.modelled_seconds;
-                let before = std::mem::replace(&mut dag, better.dag.clone());
+            let (folded, plan) = self.schedule(&fastest.outcomes, &better.dag)?;
+            if joint::is_better(&plan, &fastest.plan, options) {
+                let seconds_before = fastest.plan.summary.modelled_seconds;
+                let before = std::mem::replace(&mut fastest.dag, better.dag.clone());
                 rewritten = Some(Box::new(Rewritten { report: better, before, seconds_before }));
-                (folded, plan) = (other_folded, other);
+                (fastest.folded, fastest.plan) = (folded, plan);
             }
         }
+        let Fastest { outcomes, dag, folded, plan, .. } = fastest;
         let built = match folded {
             Some(folded) => Built { unfolded: Some(Box::new(dag)), ..stages::verified(folded, plan)? },
             None => stages::verified(dag, plan)?,

@@ -152,6 +152,20 @@ impl<'a> Search<'a> {
         Ok(Some(least))
     }
 
+    /// The search's other good trees, where the fastest plan is wanted: which has the fastest kernels shows when they are scheduled.
+    fn other_trees(&mut self, outcomes: &[Outcome], searcher: &Searcher) -> Result<(), Error> {
+        let base = self.best.as_ref().map(|b| &b.base).or(self.smallest.as_ref().map(|s| &s.base));
+        let nodes = base.map_or(usize::MAX, |b| b.dag().len());
+        let count = stages::candidate_count(outcomes, self.options, nodes);
+        for k in 0..if self.options.minimize == Minimize::Time { count } else { 0 } {
+            if searcher.is_over(self.options) {
+                break;
+            }
+            self.attempt(&stages::with_candidate(self.networks, outcomes, k))?;
+        }
+        Ok(())
+    }
+
     /// The same under every policy for what is saved.
     fn policies(&mut self, outcomes: &[Outcome], remake: bool) -> Result<u128, Error> {
         let mut outcomes = outcomes.to_vec();
@@ -376,6 +390,7 @@ pub fn within(
     let mut search = Search { spare, ..Search::new(prepared, networks, options, machine) };
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
+    search.other_trees(&outcomes, searcher)?;
     // Where a rewritten program takes less, no other trees are needed for it to fit.
     search.rewrite(searcher, false)?;
     if !search.is_hopeless() {

@@ -2,7 +2,7 @@
 //!
 //! The network is planned without a limit, then under limits that leave less and less for what a plan may choose about: the workspace and what is saved
 //! for the gradient. Under each limit, values are saved or made again, trees are searched anew and sliced, as `--memory` does; so `--memory` with a row's peak
-//! gives that row's plan or a better one. A point is one schedule, that of the hints of run-time sizes. Rows that need more memory than another and are no faster are left out.
+//! gives that row's plan, a better one, or one that takes a few hundredths longer, since how much is saved goes in steps. A point is one schedule, that of the hints of run-time sizes. Rows that need more memory than another and are no faster are left out.
 
 use crate::compile::compile;
 use crate::draw::svg_page;

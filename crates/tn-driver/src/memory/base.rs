@@ -13,8 +13,9 @@ use tn_opt::{Clock, Optimised};
 use tn_order::Outcome;
 use tn_plan::ir::Plan;
 
-/// Parts of the room under the limit within which the optimiser looks for the cheapest choice: what it knows of the order of steps is rough.
-const ROOMS: [f64; 3] = [1.0, 0.6, 0.35];
+/// Parts of the room under the limit within which the optimiser looks for the cheapest choice: what it knows of the order of steps is rough, in
+/// both directions.
+const ROOMS: [f64; 4] = [1.05, 1.0, 0.6, 0.35];
 
 /// Trees, and the dag of the whole program.
 #[derive(Clone)]
