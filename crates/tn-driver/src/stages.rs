@@ -357,6 +357,9 @@ pub(crate) fn dag(
     if options.jvp {
         tn_grad::jvp(&mut dag, &wrt);
     }
+    if options.rules.is_on("support") {
+        dag = tn_opt::support::on_support(&dag);
+    }
     tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
     Ok(dag)
 }

@@ -77,6 +77,53 @@ impl Dag {
         self.on_support(&operand, placed, Some(other), &out_labels)
     }
 
+    /// What `view`, an [`Op::Einsum1`] that reads diagonals or sums axes, is where its argument equals `argument`, a product, a sum or another view: the
+    /// product with labels that are equal made one, the sum of such views of the terms, or one view. None for anything else.
+    pub fn reduced_on_support(&mut self, view: DagId, argument: DagId) -> Option<DagId> {
+        let Op::Einsum1 { a_labels, out_labels, conj, .. } = self.op(view).clone() else { return None };
+        let twice = (0..a_labels.len()).any(|i| a_labels[..i].contains(&a_labels[i]));
+        let reduces = twice || a_labels.iter().any(|l| !out_labels.contains(l));
+        if !reduces || self.is_placement(view) {
+            return None;
+        }
+        match self.op(argument).clone() {
+            Op::Einsum2 { a, b, a_labels: x, b_labels: y, out_labels: made, conj_a, conj_b } => {
+                let mut classes = Classes::default();
+                // the view's own labels are numbered after those of the product
+                let past = x.iter().chain(&y).max().map_or(0, |m| m + 1);
+                for (&l, &v) in made.iter().zip(&a_labels) {
+                    classes.join(l, v + past);
+                }
+                let out: Vec<u32> = out_labels.iter().map(|&v| classes.find(v + past)).collect();
+                let x = Labelled { node: a, labels: classes.all(&x), conj: conj_a != conj };
+                let y = Labelled { node: b, labels: classes.all(&y), conj: conj_b != conj };
+                Some(self.einsum2(x, y, &out))
+            }
+            Op::Add { terms } => {
+                let conj_if = |c: Complex64| if conj { c.conj() } else { c };
+                let views: Vec<(Complex64, DagId)> = terms
+                    .iter()
+                    .map(|&(c, t)| {
+                        let view = self.einsum1(t, &a_labels, &out_labels, conj, |_| Dim::Const(1));
+                        (conj_if(c.value()), view)
+                    })
+                    .collect();
+                Some(self.sum(&views))
+            }
+            Op::Einsum1 { a, a_labels: from, out_labels: made, conj: inner } => {
+                let mut classes = Classes::default();
+                let past = from.iter().chain(&made).max().map_or(0, |m| m + 1);
+                for (&l, &v) in made.iter().zip(&a_labels) {
+                    classes.join(l, v + past);
+                }
+                let out: Vec<u32> = out_labels.iter().map(|&v| classes.find(v + past)).collect();
+                let placed = self.is_placement(argument);
+                (!placed).then(|| self.einsum1(a, &classes.all(&from), &out, inner != conj, |_| Dim::Const(1)))
+            }
+            _ => None,
+        }
+    }
+
     /// The same of an [`Op::Einsum1`] of a placement.
     pub fn view_on_support(&mut self, view: DagId, placed: DagId) -> Option<DagId> {
         let Op::Einsum1 { a, a_labels, out_labels, conj } = self.op(view).clone() else { return None };

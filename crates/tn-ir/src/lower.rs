@@ -254,9 +254,14 @@ impl Lowering<'_> {
         tree: &RegionTree,
         mut logs: Option<&mut Vec<DagId>>,
     ) -> Result<DagId, LowerError> {
-        let sliced: &[u32] = if logs.is_some() { &[] } else { &tree.sliced };
+        // a loop over an index that no factor has would repeat the same
+        let carried = |i: &&u32| region.inputs.iter().any(|input| input.indices.contains(i));
+        let sliced: Vec<u32> = match logs {
+            Some(_) => vec![],
+            None => tree.sliced.iter().filter(carried).copied().collect(),
+        };
         let mut trips = vec![];
-        for &i in sliced {
+        for &i in &sliced {
             let size = region
                 .sizes
                 .get(i as usize)

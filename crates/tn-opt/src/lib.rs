@@ -14,6 +14,7 @@ pub mod graph;
 pub mod meet;
 pub mod rules;
 pub mod scalar;
+pub mod support;
 
 use cost::Costs;
 use extract::{Choice, Extracted, extract, extract_within};
@@ -21,7 +22,7 @@ use graph::{Class, Joint};
 use meet::meet;
 use rules::{Context, Group, Pairs, RULES, Rule};
 use scalar::ScalarRules;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
@@ -202,7 +203,8 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                 Group::Structure => todo.extend(fresh.iter().copied()),
                 Group::Sums => {}
             }
-            for n in todo {
+            let mut todo = VecDeque::from(todo);
+            while let Some(n) = todo.pop_front() {
                 if !done.insert((k, n)) {
                     continue;
                 }
@@ -220,6 +222,10 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                     made_by.entry(m).or_insert((rule.name, n));
                     if rule.group != Group::Plans && matches!(joint.dag.op(m), Op::Einsum2 { .. }) {
                         fresh.push(m);
+                    }
+                    // what lies on a support is smaller: it ends
+                    if rule.group == Group::Structure {
+                        todo.push_back(m);
                     }
                 }
             }

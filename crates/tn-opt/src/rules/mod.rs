@@ -120,8 +120,8 @@ pub const RULES: [Rule; 8] = [
     Rule {
         name: "support",
         group: Group::Structure,
-        pattern: "P(A)·B = P'(A·B), P(A) + P(B) = P(A + B)",
-        condition: "P puts its argument on diagonals or repeats it along new axes",
+        pattern: "P(A)·B = P'(A·B), P(A) + P(B) = P(A + B), P*(A·B) = A'·B', P*(A + B) = P*A + P*B",
+        condition: "P puts its argument on diagonals or repeats it along new axes; its transpose P* reads diagonals and sums",
         why: "an identity, a diagonal or a copy tensor that meets a product or a sum costs what its support costs",
         apply: placed::on_support,
     },

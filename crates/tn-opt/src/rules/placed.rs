@@ -1,22 +1,26 @@
-//! Products, views and sums of placements: what a copy tensor or a diagonal takes part in is computed on its support.
+//! Products, views and sums of placements, and their transposes: what a copy tensor or a diagonal takes part in is computed on its support.
 
 use super::Context;
 use tn_ir::dag::{DagId, Op};
 
 /// Members of a class that the rule looks at.
-const LOOKED_AT: usize = 4;
+const LOOKED_AT: usize = 6;
 
-/// Placements that are equal to a node. The node itself may be newer than the lists of members.
+/// Nodes that are equal to a node. The node itself may be newer than the lists of members.
+fn members(cx: &Context<'_>, n: DagId) -> Vec<DagId> {
+    let others = cx.joint.members(cx.joint.known_class(n)).iter().copied().filter(|&m| m != n);
+    std::iter::once(n).chain(others).take(LOOKED_AT).collect()
+}
+
+/// Placements that are equal to a node.
 fn placements(cx: &Context<'_>, n: DagId) -> Vec<DagId> {
-    let members = cx.joint.members(cx.joint.known_class(n)).iter().copied();
-    let mut all: Vec<DagId> =
-        std::iter::once(n).chain(members).filter(|&m| cx.joint.dag.is_placement(m)).collect();
-    all.dedup();
-    all.truncate(LOOKED_AT);
+    let mut all = members(cx, n);
+    all.retain(|&m| cx.joint.dag.is_placement(m));
     all
 }
 
-/// P(A)·B = P'(A·B), where P puts A on diagonals or repeats it; the same for views and sums.
+/// P(A)·B = P'(A·B), where P puts A on diagonals or repeats it; the same for views and sums; and what the transpose of P reads of a product or a
+/// sum is a product or a sum of what it reads.
 pub fn on_support(cx: &mut Context<'_>, n: DagId) -> Vec<DagId> {
     match cx.joint.dag.op(n).clone() {
         Op::Einsum2 { a, b, .. } => {
@@ -30,7 +34,12 @@ pub fn on_support(cx: &mut Context<'_>, n: DagId) -> Vec<DagId> {
         }
         Op::Einsum1 { a, .. } => {
             let all = placements(cx, a);
-            all.into_iter().filter_map(|placed| cx.joint.dag.view_on_support(n, placed)).collect()
+            let mut made: Vec<DagId> =
+                all.into_iter().filter_map(|placed| cx.joint.dag.view_on_support(n, placed)).collect();
+            for m in members(cx, a) {
+                made.extend(cx.joint.dag.reduced_on_support(n, m));
+            }
+            made
         }
         Op::Add { terms } => {
             let equal = |t: DagId| placements(cx, t).first().copied().unwrap_or(t);
