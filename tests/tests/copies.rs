@@ -75,9 +75,19 @@ fn a_diagonal_matrix_is_written_and_read_on_its_diagonal() {
         ("output y[i, j, k] = v[i] * D[i, j, k]", 0.0, 0.0, 30 * 30 * 30),
         ("output y[k, i] = v[i] * x[j] * D[i, j, k]", 30.0, 60.0, 30 * 30),
         ("output y[k] = v[i] * x[j] * D[i, j, k]", 30.0, 60.0, 30),
-        ("let d[i, j] = v[i] * I[i, j]\n let e[i, j] = d[i, j] + x[i] * I[i, j]\n output y[i] = e[i, j] * v[j]", 60.0, 90.0, 30),
+        (
+            "let d[i, j] = v[i] * I[i, j]\n let e[i, j] = d[i, j] + x[i] * I[i, j]\n output y[i] = e[i, j] * v[j]",
+            60.0,
+            90.0,
+            30,
+        ),
         ("let materialize d[i, j] = v[i] * I[i, j]\n output y[i] = d[i, j] * x[j]", 30.0, 60.0, 30),
-        ("let d[i, j] = v[i] * I[i, j]\n let materialize e[i, j] = d[i, k] * d[k, j]\n output y[i] = e[i, j] * x[j]", 60.0, 120.0, 30),
+        (
+            "let d[i, j] = v[i] * I[i, j]\n let materialize e[i, j] = d[i, k] * d[k, j]\n output y[i] = e[i, j] * x[j]",
+            60.0,
+            120.0,
+            30,
+        ),
     ] {
         let text = format!(
             "network d {{\n dtype f64\n index i, j, k: 30\n const I[i, j] = identity\n const D[i, j, k] = delta\n param v[i]\n input x[j]\n {body} }}"
@@ -99,7 +109,8 @@ fn copies_alone_traces_and_axes_that_nothing_carries() {
     counted(text);
     let compiled = compile_text(text, &options(true, "")).unwrap();
     // what is made of them alone, like exp(I), is a constant of its own
-    let mut given = compiled.plan().unwrap().leaves.iter().filter(|l| ["I", "D", "O", "Z"].contains(&l.name.as_str()));
+    let mut given =
+        compiled.plan().unwrap().leaves.iter().filter(|l| ["I", "D", "O", "Z"].contains(&l.name.as_str()));
     assert!(given.clone().count() == 4 && given.all(|l| l.value.is_none()));
 }
 
@@ -109,9 +120,8 @@ fn copies_with_run_time_sizes_beside_them() {
         let w[i, j] = I[i, j] + v[i] * v[j]\n output y[b, i] = x[b, j] * w[i, j]\n output z[b, i, j] = x[b, i] * I[i, j]\n output s[b, j] = O[i] * x[b, j] }";
     let compiled = compile_text(text, &options(true, "")).unwrap();
     let dense = compile_text(text, &options(true, "all")).unwrap();
-    let run = |c: &tn_driver::Compiled| {
-        Job::drawn(c.plan().unwrap(), "t", Some(4), 3).unwrap().execute(1).unwrap()
-    };
+    let run =
+        |c: &tn_driver::Compiled| Job::drawn(c.plan().unwrap(), "t", Some(4), 3).unwrap().execute(1).unwrap();
     all_agree("dyn", &run(&compiled), &run(&dense), 1e-5).unwrap();
 }
 

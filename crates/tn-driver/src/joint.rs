@@ -74,9 +74,7 @@ pub(crate) fn improved(dag: &Dag, other: Alternatives<'_>, options: &Options, ma
     let rules = options.rules;
     // a given path is taken as it is
     let given = options.path.is_some() && !options.refine;
-    let is_on = |k: &usize| {
-        rules.is_on(RULES[*k].name) && !(given && RULES[*k].group == Group::Plans)
-    };
+    let is_on = |k: &usize| rules.is_on(RULES[*k].name) && !(given && RULES[*k].group == Group::Plans);
     let on: BTreeSet<usize> = (0..RULES.len()).filter(is_on).collect();
     let max_nodes = options.egraph_nodes.unwrap_or(NODES);
     let goal = match options.minimize {

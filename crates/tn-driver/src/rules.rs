@@ -202,7 +202,8 @@ impl FromStr for Rules {
                 continue;
             }
             let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
-                let known: Vec<&str> = GROUPS.iter().map(|g| g.0).chain(Rules::rows().map(|r| r.name)).collect();
+                let known: Vec<&str> =
+                    GROUPS.iter().map(|g| g.0).chain(Rules::rows().map(|r| r.name)).collect();
                 let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
                 let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 return Err(format!(

@@ -83,10 +83,7 @@ pub(crate) fn drop_copies(factors: &mut Factors<'_>) {
 
 /// Whether a node is a copy tensor. In a region whose copies were dropped, one that stayed is one along each of its different indices.
 pub(crate) fn is_copy(program: &Program, node: NodeId) -> bool {
-    matches!(
-        constant(program, node),
-        Some(ConstValue::Delta | ConstValue::Identity | ConstValue::Ones)
-    )
+    matches!(constant(program, node), Some(ConstValue::Delta | ConstValue::Identity | ConstValue::Ones))
 }
 
 /// Joins two classes; the lower index, so an open one before others, represents them.

@@ -118,7 +118,8 @@ impl Dag {
                 }
                 let out: Vec<u32> = out_labels.iter().map(|&v| classes.find(v + past)).collect();
                 let placed = self.is_placement(argument);
-                (!placed).then(|| self.einsum1(a, &classes.all(&from), &out, inner != conj, |_| Dim::Const(1)))
+                (!placed)
+                    .then(|| self.einsum1(a, &classes.all(&from), &out, inner != conj, |_| Dim::Const(1)))
             }
             _ => None,
         }
@@ -163,16 +164,12 @@ impl Dag {
             classes.join(l, m);
         }
         classes.sizes(out, dims);
-        classes.sizes(&operand.labels, &self.dims(placed).to_vec());
-        classes.sizes(&from, &self.dims(inner.a).to_vec());
+        classes.sizes(&operand.labels, self.dims(placed));
+        classes.sizes(&from, self.dims(inner.a));
         if let Some(o) = &other {
-            classes.sizes(&o.labels, &self.dims(o.node).to_vec());
+            classes.sizes(&o.labels, self.dims(o.node));
         }
-        let x = Labelled {
-            node: inner.a,
-            labels: classes.all(&from),
-            conj: inner.conj != operand.conj,
-        };
+        let x = Labelled { node: inner.a, labels: classes.all(&from), conj: inner.conj != operand.conj };
         let y = other.map(|o| Labelled { labels: classes.all(&o.labels), ..o });
         let out = classes.all(out);
         let carried = |l: &u32| x.labels.contains(l) || y.as_ref().is_some_and(|y| y.labels.contains(l));
@@ -200,7 +197,8 @@ impl Dag {
 
     /// One or two operands contracted to `out`; a number is a coefficient.
     fn contracted(&mut self, x: Labelled, y: Option<Labelled>, out: &[u32]) -> DagId {
-        let one = |dag: &mut Dag, x: &Labelled| dag.einsum1(x.node, &x.labels, out, x.conj, |_| Dim::Const(1));
+        let one =
+            |dag: &mut Dag, x: &Labelled| dag.einsum1(x.node, &x.labels, out, x.conj, |_| Dim::Const(1));
         match (self.op(x.node), y) {
             (_, None) => one(self, &x),
             (&Op::Number(c), Some(y)) => {

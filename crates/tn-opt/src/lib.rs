@@ -378,7 +378,9 @@ fn targets(joint: &Joint, choice: &Choice, settings: &Settings, group: Group) ->
         match group {
             Group::Plans => all.push((cost, chosen)),
             // sums, maps and placements are few: all members
-            Group::Sums | Group::Structure => all.extend(joint.members(class).iter().take(8).map(|&m| (cost, m))),
+            Group::Sums | Group::Structure => {
+                all.extend(joint.members(class).iter().take(8).map(|&m| (cost, m)))
+            }
         }
     }
     all.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));

@@ -99,7 +99,12 @@ const fn rule(name: &'static str, from: &'static str, to: &'static str, why: &'s
 pub const SCALAR_RULES: [ScalarRule; 19] = [
     rule("add-commutes", "(+ ?a ?b)", "(+ ?b ?a)", "equal sums are found equal"),
     rule("multiply-commutes", "(* ?a ?b)", "(* ?b ?a)", "factors that belong together come together"),
-    rule("multiply-associates", "(* (* ?a ?b) ?c)", "(* ?a (* ?b ?c))", "factors that belong together come together"),
+    rule(
+        "multiply-associates",
+        "(* (* ?a ?b) ?c)",
+        "(* ?a (* ?b ?c))",
+        "factors that belong together come together",
+    ),
     rule("add-associates", "(+ (+ ?a ?b) ?c)", "(+ ?a (+ ?b ?c))", "equal sums are found equal"),
     rule("factor-sum", "(+ (* ?a ?b) (* ?a ?c))", "(* ?a (+ ?b ?c))", "one product instead of two"),
     rule("factor-difference", "(- (* ?a ?b) (* ?a ?c))", "(* ?a (- ?b ?c))", "one product instead of two"),
@@ -109,10 +114,25 @@ pub const SCALAR_RULES: [ScalarRule; 19] = [
     rule("multiply-negated", "(* ?a (neg ?b))", "(neg (* ?a ?b))", "signs are written in one way"),
     rule("divide-negated", "(/ (neg ?a) ?b)", "(neg (/ ?a ?b))", "signs are written in one way"),
     rule("negate-twice", "(neg (neg ?a))", "?a", "signs are written in one way"),
-    rule("product-of-exponentials", "(* (exp ?a) (exp ?b))", "(exp (+ ?a ?b))", "one exponential instead of two"),
-    rule("quotient-of-product", "(/ (* ?a ?b) ?c)", "(* ?a (/ ?b ?c))", "quotients that belong together come together"),
+    rule(
+        "product-of-exponentials",
+        "(* (exp ?a) (exp ?b))",
+        "(exp (+ ?a ?b))",
+        "one exponential instead of two",
+    ),
+    rule(
+        "quotient-of-product",
+        "(/ (* ?a ?b) ?c)",
+        "(* ?a (/ ?b ?c))",
+        "quotients that belong together come together",
+    ),
     rule("quotient-of-quotient", "(/ (/ ?a ?b) ?c)", "(/ ?a (* ?b ?c))", "one division instead of two"),
-    rule("product-of-quotients", "(* (/ ?a ?b) (/ ?c ?d))", "(/ (* ?a ?c) (* ?b ?d))", "one division instead of two"),
+    rule(
+        "product-of-quotients",
+        "(* (/ ?a ?b) (/ ?c ?d))",
+        "(/ (* ?a ?c) (* ?b ?d))",
+        "one division instead of two",
+    ),
     rule("common-denominator", "(+ (/ ?a ?c) (/ ?b ?c))", "(/ (+ ?a ?b) ?c)", "one division instead of two"),
     rule("log-of-exponential", "(log (exp ?a))", "?a", "what undoes each other goes"),
     rule("product-with-reciprocal", "(* ?a (/ 1 ?b))", "(/ ?a ?b)", "one operation instead of two"),
@@ -123,14 +143,10 @@ fn spelled(side: &str) -> String {
     side.replace(" 1 ", &format!(" {ONE} "))
 }
 
-fn rules(on: ScalarRules) -> Vec<Rewrite<Scalar, ()>> {
-    let is_on = |k: usize| on.0 & (1 << k) != 0;
-    let one = |(_, r): (usize, &ScalarRule)| -> Option<Rewrite<Scalar, ()>> {
-        let from: egg::Pattern<Scalar> = spelled(r.from).parse().ok()?;
-        let to: egg::Pattern<Scalar> = spelled(r.to).parse().ok()?;
-        Rewrite::new(r.name, from, to).ok()
-    };
-    SCALAR_RULES.iter().enumerate().filter(|(k, _)| is_on(*k)).filter_map(one).collect()
+fn rewrite(r: &ScalarRule) -> Option<Rewrite<Scalar, ()>> {
+    let from: egg::Pattern<Scalar> = spelled(r.from).parse().ok()?;
+    let to: egg::Pattern<Scalar> = spelled(r.to).parse().ok()?;
+    Rewrite::new(r.name, from, to).ok()
 }
 
 /// The time that a function takes: what extraction minimises, for a tree.
@@ -151,6 +167,14 @@ impl CostFunction<Scalar> for Time {
 
 /// A function of the same value with fewer operations, if one is found; real functions only.
 pub fn simplified(f: &ScalarFn, complex: bool, on: ScalarRules) -> Option<ScalarFn> {
+    let is_on = |k: usize| on.0 & (1 << k) != 0;
+    let rules: Vec<ScalarRule> =
+        SCALAR_RULES.iter().enumerate().filter(|(k, _)| is_on(*k)).map(|(_, r)| *r).collect();
+    simplified_by(f, complex, &rules)
+}
+
+/// The same by any rules.
+pub fn simplified_by(f: &ScalarFn, complex: bool, rules: &[ScalarRule]) -> Option<ScalarFn> {
     if complex || f.ops.len() > MAX_OPS {
         return None;
     }
@@ -160,7 +184,7 @@ pub fn simplified(f: &ScalarFn, complex: bool, on: ScalarRules) -> Option<Scalar
         .with_node_limit(NODES)
         .with_iter_limit(ROUNDS)
         .with_time_limit(Duration::from_secs(3600))
-        .run(&rules(on));
+        .run(&rules.iter().filter_map(rewrite).collect::<Vec<_>>());
     let (_, best) = Extractor::new(&runner.egraph, Time).find_best(runner.roots[0]);
     let new = function(&best, f.arity);
     (new != *f).then_some(new)
