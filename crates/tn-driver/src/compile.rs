@@ -19,7 +19,7 @@ use tn_dsl::source::SourceMap;
 use tn_ir::dag::{Dag, Op};
 use tn_ir::program::{Node, NodeId, Program, Role};
 use tn_ir::region::Region;
-use tn_ir::regions::{RegionRules, regions};
+use tn_ir::regions::regions;
 use tn_ir::size::{Symbol, SymbolId, SymbolKind};
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
@@ -163,7 +163,7 @@ impl Prepared {
             }
         }
         let program = stages::normalise(&source_program, &self.sources)?;
-        let regions = regions(&program, RegionRules { structure: options.rules.structure });
+        let regions = regions(&program, options.rules.of_regions());
         Ok(Prepared {
             source_program,
             program,
@@ -209,7 +209,7 @@ pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
     let loaded = stages::load(source, options)?;
     let needs_grad = needs_grad(&loaded.program, options)?;
     let program = stages::normalise(&loaded.program, &loaded.sources)?;
-    let regions = regions(&program, RegionRules { structure: options.rules.structure });
+    let regions = regions(&program, options.rules.of_regions());
     Ok(Prepared {
         source_program: loaded.program,
         program,
@@ -340,7 +340,7 @@ struct Fastest {
 impl Planning<'_> {
     /// Trees and plan within the limits.
     fn planned(&self) -> Found {
-        let on = self.options.rules.sharing && !self.searcher.is_given();
+        let on = self.options.rules.is_on("share") && !self.searcher.is_given();
         let sharing = if on { Sharing::of(self) } else { None };
         match sharing {
             Some(sharing) => sharing.planned(self),

@@ -41,7 +41,7 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
             let (pairs, left) = (r.cancelled.len(), r.inputs.len());
             let _ = writeln!(
                 out,
-                "  structure    region {}: {pairs} isometries meet their conjugates and go ({shown}{more}); {left} factors of {} are left",
+                "  isometry     region {}: {pairs} isometries meet their conjugates and go ({shown}{more}); {left} factors of {} are left",
                 r.name,
                 left + 2 * pairs
             );
@@ -173,6 +173,7 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
             let candidates = crate::stages::candidates(&compiled.prepared, outcomes, options, before.len())?;
             let derivation = Derivation {
                 max_nodes: serde_json::from_value(record["egraph_nodes"].clone()).map_err(malformed)?,
+                scalar: options.rules.scalar(),
                 candidates: serde_json::from_value(record["candidates"].clone()).map_err(malformed)?,
                 rounds: serde_json::from_value(rounds.clone()).map_err(malformed)?,
                 chosen: serde_json::from_value(record["chosen"].clone()).map_err(malformed)?,

@@ -41,7 +41,8 @@ const AFTERWARDS: f64 = 2.5;
 /// The time that the search leaves to the optimiser, where a dag of about so many nodes is one that it looks at.
 pub(crate) fn time_for(options: &Options, nodes: usize) -> Duration {
     let room = options.egraph_nodes.unwrap_or(NODES) / ROOM;
-    let on = (options.rules.plans || options.rules.sums) && nodes <= room;
+    let some = RULES.iter().any(|r| options.rules.is_on(r.name));
+    let on = some && nodes <= room;
     options.max_time.filter(|_| on).map_or(Duration::ZERO, |t| t.mul_f64(SHARE).min(MOST))
 }
 
@@ -73,13 +74,7 @@ pub(crate) fn improved(dag: &Dag, other: Alternatives<'_>, options: &Options, ma
     let rules = options.rules;
     // a given path is taken as it is
     let given = options.path.is_some() && !options.refine;
-    let is_on = |k: &usize| {
-        let group = match RULES[*k].group {
-            Group::Plans => rules.plans && !given,
-            Group::Sums => rules.sums,
-        };
-        group && rules.single & (1 << k) == 0
-    };
+    let is_on = |k: &usize| rules.is_on(RULES[*k].name) && !(given && RULES[*k].group == Group::Plans);
     let on: BTreeSet<usize> = (0..RULES.len()).filter(is_on).collect();
     let max_nodes = options.egraph_nodes.unwrap_or(NODES);
     let goal = match options.minimize {
@@ -109,7 +104,7 @@ pub(crate) fn improved(dag: &Dag, other: Alternatives<'_>, options: &Options, ma
     let found = optimise(
         dag,
         other.candidates,
-        &Settings { costs, rules: on, max_nodes, rounds, explain, limits, clock },
+        &Settings { costs, rules: on, scalar: rules.scalar(), max_nodes, rounds, explain, limits, clock },
     );
     let limit = found.limited;
     let pays = found.cost.1 < found.cost.0 * (1.0 - 1e-6) || !found.thrifty.is_empty();

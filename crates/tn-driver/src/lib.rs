@@ -50,6 +50,6 @@ pub use compile::{Compiled, Prepared, compile, compile_prepared, network_names, 
 pub use error::{Error, Infeasible, Limit, SourceErrors};
 pub use options::{Options, Preset, Seen, Source, Watch};
 pub use plan_file::{has_entries, is_within, load_plan, parse_plan, to_ron};
-pub use rules::Rules;
+pub use rules::{Row, Rules};
 pub use stages::{Built, Rewritten, leaf_infos};
 pub use tn_order::Minimize;

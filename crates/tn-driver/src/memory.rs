@@ -185,7 +185,7 @@ impl<'a> Search<'a> {
             let save = policies[at];
             let plan = self.schedule(base, save)?;
             let peak = peak_bytes_at_max(&plan);
-            if at == 0 && self.options.grad && self.options.rules.recompute && peak > self.limit {
+            if at == 0 && self.options.grad && self.options.rules.is_on("remake") && peak > self.limit {
                 let just = plan.summary.saved_bytes.saturating_sub(peak - self.limit);
                 fitted = u64::try_from(just).ok().map(SavePolicy::Keep);
                 policies.extend(less_saved(&plan));
@@ -215,7 +215,7 @@ impl<'a> Search<'a> {
     /// Where nothing fits after all rounds: from the plan with the smallest peak on, less and less is saved, as long as that helps and
     /// until it fits. The steps are the same for every limit.
     fn squeeze(&mut self, searcher: &Searcher) -> Result<(), Error> {
-        let most = if self.options.rules.recompute { SQUEEZES } else { 0 };
+        let most = if self.options.rules.is_on("remake") { SQUEEZES } else { 0 };
         for _ in 0..most {
             if searcher.is_over(self.options) && !self.has_patience(searcher) {
                 break;

@@ -1,15 +1,16 @@
-//! What the joint optimiser may do, in groups that can be switched off one by one: to measure each, and to find a fault.
+//! What may be rewritten, group by group and rule by rule: each can be switched off, to measure it, and to find a fault.
 
 use std::fmt;
 use std::str::FromStr;
-use tn_opt::rules::RULES;
+use tn_opt::rules::{Group, RULES};
+use tn_opt::scalar::{SCALAR_RULES, ScalarRules};
 
 /// Groups of rewrites; all are on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Candidate trees of all searches meet, windows are solved again.
     pub plans: bool,
-    /// Isometries cancel with their conjugates.
+    /// Isometries cancel with their conjugates, copy tensors are never stored.
     pub structure: bool,
     /// Trees that share equal parts.
     pub sharing: bool,
@@ -21,14 +22,75 @@ pub struct Rules {
     pub constants: bool,
     /// Under a memory limit values are made again instead of saved.
     pub recompute: bool,
-    /// Single rules of the optimiser's table that are off, a bit each.
-    pub single: u32,
+    /// Single rules that are off, a bit each, by their position among [`Rules::rows`].
+    pub single: u64,
 }
+
+/// A row of the table of rules, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What `--without` calls it.
+    pub name: &'static str,
+    /// The group that it belongs to.
+    pub group: &'static str,
+    /// An equation: what it matches and what it makes.
+    pub pattern: String,
+    /// When it applies.
+    pub condition: &'static str,
+    /// Why it is there.
+    pub why: &'static str,
+}
+
+/// Rules that are applied before there is a graph, or after: name, group, pattern, condition, why.
+const FIXED: [[&str; 5]; 6] = [
+    [
+        "copies",
+        "structure",
+        "Σ_j δ[i, j] A[j] = A[i]",
+        "δ is a constant `delta`, `identity` or `ones`",
+        "a region is contracted over classes of equal indices, and no copy tensor is stored",
+    ],
+    [
+        "isometry",
+        "structure",
+        "Σ_c conj(w[c, p]) w[c, q] = δ[p, q]",
+        "w is declared an isometry onto all legs c, which nothing else carries; a unitary from either side",
+        "an expectation value costs its causal cone only",
+    ],
+    [
+        "share",
+        "sharing",
+        "A·B + A'·B' = C + C with C = A·B",
+        "A' is A and B' is B, within a region or in several",
+        "uniform states and repeated layers take as many contractions as they have levels",
+    ],
+    [
+        "fold",
+        "constants",
+        "f(constants) = its value",
+        "at most 4096 entries, and 2,000,000 multiply-adds in all, outside loops",
+        "products of fixed tensors are made once, before run time",
+    ],
+    [
+        "meet",
+        "plans",
+        "tree = another tree of the same leaves, part by part",
+        "both parts have the same leaves below and the same open indices",
+        "each part comes from the candidate of the search that makes it best",
+    ],
+    [
+        "remake",
+        "recompute",
+        "saved value = f(saved values)",
+        "under a memory limit, or where the peak is the objective",
+        "a gradient fits where saving every value does not",
+    ],
+];
 
 /// Name, what it is about.
 const GROUPS: [(&str, &str); 7] = [
     ("plans", "candidate trees meet in one graph, and windows of it are solved again"),
-    ("structure", "isometries cancel with their conjugates"),
+    ("structure", "isometries cancel with their conjugates, copy tensors are never stored"),
     ("sharing", "trees in which equal parts are made once"),
     ("sums", "products over sums, common factors, maps of maps"),
     ("constants", "what is made of constants alone is computed before run time"),
@@ -64,6 +126,56 @@ impl Rules {
         single: 0,
     };
 
+    /// The table of rules: those of the regions and of the plan, those of the graph, and those of scalar functions.
+    pub fn rows() -> impl Iterator<Item = Row> {
+        let fixed = FIXED.into_iter().map(|[name, group, pattern, condition, why]| Row {
+            name,
+            group,
+            pattern: pattern.to_owned(),
+            condition,
+            why,
+        });
+        let graph = RULES.iter().map(|r| Row {
+            name: r.name,
+            group: match r.group {
+                Group::Plans => "plans",
+                Group::Sums => "sums",
+                Group::Structure => "structure",
+            },
+            pattern: r.pattern.to_owned(),
+            condition: r.condition,
+            why: r.why,
+        });
+        let scalar = SCALAR_RULES.iter().map(|r| Row {
+            name: r.name,
+            group: "sums",
+            pattern: format!("{} = {}", infix(r.from), infix(r.to)),
+            condition: "in a real map",
+            why: r.why,
+        });
+        fixed.chain(graph).chain(scalar)
+    }
+
+    /// Whether a rule is on: it and its group.
+    pub fn is_on(&self, name: &str) -> bool {
+        let mut copy = *self;
+        Rules::rows().enumerate().find(|(_, r)| r.name == name).is_some_and(|(k, r)| {
+            let group = GROUPS.iter().position(|g| g.0 == r.group);
+            group.is_some_and(|g| *copy.flags()[g]) && self.single & (1 << k) == 0
+        })
+    }
+
+    /// The scalar rules that are on.
+    pub(crate) fn scalar(&self) -> ScalarRules {
+        let on = SCALAR_RULES.iter().enumerate().filter(|(_, r)| self.is_on(r.name));
+        ScalarRules(on.fold(0, |bits, (k, _)| bits | 1 << k))
+    }
+
+    /// What is simplified on the way to regions.
+    pub(crate) fn of_regions(&self) -> tn_ir::regions::RegionRules {
+        tn_ir::regions::RegionRules { isometries: self.is_on("isometry"), copies: self.is_on("copies") }
+    }
+
     /// The groups and what each is about, for help texts.
     pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
         GROUPS.into_iter()
@@ -85,13 +197,13 @@ impl FromStr for Rules {
                 rules = Rules::NONE;
                 continue;
             }
-            if let Some(k) = RULES.iter().position(|r| r.name == name) {
+            if let Some(k) = Rules::rows().position(|r| r.name == name) {
                 rules.single |= 1 << k;
                 continue;
             }
             let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
                 let known: Vec<&str> =
-                    GROUPS.iter().map(|g| g.0).chain(RULES.iter().map(|r| r.name)).collect();
+                    GROUPS.iter().map(|g| g.0).chain(Rules::rows().map(|r| r.name)).collect();
                 let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
                 let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 return Err(format!(
@@ -120,8 +232,35 @@ impl fmt::Display for Rules {
         if !on.is_empty() && !self.regimes {
             f.write_str(" -regimes")?;
         }
-        let off = RULES.iter().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
-        off.into_iter().try_for_each(|(_, r)| write!(f, " -{}", r.name))
+        let mut off = Rules::rows().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
+        off.try_for_each(|(_, r)| write!(f, " -{}", r.name))
+    }
+}
+
+/// A pattern of a scalar rule as people write it: `(* ?a (+ ?b ?c))` is a·(b + c).
+fn infix(pattern: &str) -> String {
+    let spaced = pattern.replace('(', " ( ").replace(')', " ) ");
+    infix_of(&mut spaced.split_whitespace())
+}
+
+fn infix_of<'a>(tokens: &mut impl Iterator<Item = &'a str>) -> String {
+    match tokens.next() {
+        Some("(") => {
+            let head = tokens.next().unwrap_or_default();
+            let mut args = vec![infix_of(tokens)];
+            if matches!(head, "+" | "-" | "*" | "/") {
+                args.push(infix_of(tokens));
+            }
+            tokens.next();
+            match (head, args.as_slice()) {
+                ("neg", [x]) => format!("-{x}"),
+                ("*", [x, y]) => format!("{x}·{y}"),
+                ("/", [x, y]) => format!("({x} / {y})"),
+                (_, [x, y]) => format!("({x} {head} {y})"),
+                _ => format!("{head}({})", args.concat()),
+            }
+        }
+        word => word.unwrap_or_default().trim_start_matches('?').to_owned(),
     }
 }
 
@@ -145,8 +284,23 @@ mod tests {
             ["", "all", "regimes", all].iter().map(|t| t.parse::<Rules>().unwrap().to_string()).collect();
         assert_eq!(texts, [all, "none", &format!("{all} -regimes"), "regimes"]);
         let one: Rules = "factor".parse().unwrap();
-        assert_eq!((one.sums, one.single.count_ones()), (true, 1));
+        assert_eq!((one.sums, one.is_on("factor"), one.is_on("distribute")), (true, false, true));
+        assert!(!"sums".parse::<Rules>().unwrap().is_on("distribute"));
+        assert!("copies".parse::<Rules>().unwrap().is_on("isometry"));
         assert_eq!(one.to_string(), "plans,structure,sharing,sums,constants,recompute -factor");
         assert!("sum".parse::<Rules>().unwrap_err().contains("did you mean `sums`?"));
+    }
+
+    #[test]
+    fn every_rule_has_a_name_and_a_row_of_its_own() {
+        let names: Vec<&str> = Rules::rows().map(|r| r.name).chain(Rules::groups().map(|g| g.0)).collect();
+        let different: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(different.len(), names.len());
+        assert!(Rules::rows().count() <= 64);
+        assert!(Rules::rows().all(|r| !r.pattern.is_empty() && !r.condition.is_empty() && !r.why.is_empty()));
+        assert!(Rules::rows().all(|r| r.name.parse::<Rules>().is_ok_and(|off| !off.is_on(r.name))));
+        assert_eq!(infix("(- (* ?a ?b) (* ?a ?c))"), "(a·b - a·c)");
+        assert_eq!(infix("(* ?a (/ 1 ?b))"), "a·(1 / b)");
+        assert_eq!(infix("(log (exp ?a))"), "log(exp(a))");
     }
 }

@@ -155,6 +155,7 @@ mod tests {
             result: NodeId(1),
             inputs: vec![input(vec![0, 1]), input(vec![1, 2])],
             output: vec![0, 2],
+            legs: vec![0, 2],
             sizes: vec![big.clone(), big, Size::fixed(5)],
             index_names: ["i", "j", "k"].map(String::from).to_vec(),
             scale: num_complex::Complex64::new(1.0, 0.0),

@@ -313,7 +313,7 @@ impl Searcher {
             threads: options.thread_count(),
             unsliceable: (0..canonical.net.sizes.len() as u32).collect(),
             progress: stop.map(Arc::new),
-            meet: options.rules.plans,
+            meet: options.rules.is_on("meet"),
             ..tn_order::Options::default()
         };
         // it is no region, and small: not worth a place among the kept plans
@@ -381,7 +381,7 @@ impl Searcher {
             threads: options.thread_count(),
             unsliceable,
             progress: self.progress(region, options),
-            meet: options.rules.plans,
+            meet: options.rules.is_on("meet"),
             ..tn_order::Options::default()
         };
         let improves = from.is_some();

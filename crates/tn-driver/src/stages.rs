@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::hash::StableHash;
 use crate::options::{Options, Source};
 use num_complex::Complex64;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tn_dsl::diag::{Code, Diagnostic};
 use tn_dsl::elab::{MAX_CONST, einsum, instance_json};
@@ -236,9 +237,18 @@ pub(crate) fn normalise(program: &Program, sources: &SourceMap) -> Result<Progra
 /// # Errors
 /// A constant is too large to be kept.
 pub fn leaf_infos(program: &Program, needs_grad: &[bool]) -> Result<Vec<LeafInfo>, Error> {
+    leaf_infos_of(program, needs_grad, |_| true)
+}
+
+/// The same with the values of those constants only that are `read`.
+fn leaf_infos_of(
+    program: &Program,
+    needs_grad: &[bool],
+    read: impl Fn(usize) -> bool,
+) -> Result<Vec<LeafInfo>, Error> {
     let one = |(k, leaf): (usize, &Leaf)| {
         let value = match &leaf.role {
-            Role::Const(value) => Some(const_values(program, leaf, value)?),
+            Role::Const(value) if read(k) => Some(const_values(program, leaf, value)?),
             _ => None,
         };
         Ok(LeafInfo {
@@ -331,7 +341,9 @@ pub(crate) fn dag(
             remake,
         })
         .collect();
-    let mut dag = tn_ir::lower::lower(&prepared.program, &prepared.regions, &trees).map_err(|e| match e {
+    let rules = options.rules.of_regions();
+    let lowered = tn_ir::lower::lower_with(&prepared.program, &prepared.regions, &trees, rules);
+    let mut dag = lowered.map_err(|e| match e {
         tn_ir::lower::LowerError::BadTree { .. } => Error::internal("lowering", e),
         other => Error::Input(other.to_string()),
     })?;
@@ -344,6 +356,9 @@ pub(crate) fn dag(
     }
     if options.jvp {
         tn_grad::jvp(&mut dag, &wrt);
+    }
+    if options.rules.is_on("support") {
+        dag = tn_opt::support::on_support(&dag);
     }
     tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
     Ok(dag)
@@ -372,7 +387,7 @@ pub(crate) fn candidate_count(outcomes: &[Outcome], options: &Options, nodes: us
     let room = options.egraph_nodes.unwrap_or(crate::joint::NODES) / 4;
     let given = options.path.is_some() && !options.refine;
     let sliced = outcomes.iter().any(|o| !o.tree.sliced.is_empty());
-    if !options.rules.plans || given || sliced || nodes > room {
+    if !options.rules.is_on("meet") || given || sliced || nodes > room {
         return 0;
     }
     outcomes.iter().map(|o| o.others.len()).max().unwrap_or(0)
@@ -394,7 +409,7 @@ pub(crate) fn with_candidate(networks: &[Network], outcomes: &[Outcome], k: usiz
 /// The dag with what is made of constants alone computed; none if nothing is.
 pub(crate) fn folded(prepared: &Prepared, dag: &Dag, options: &Options) -> Option<Dag> {
     let program = &prepared.program;
-    if !options.rules.constants || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
+    if !options.rules.is_on("fold") || !program.leaves.iter().any(|l| matches!(l.role, Role::Const(_))) {
         return None;
     }
     let value = |a: ArrayId| {
@@ -444,7 +459,11 @@ pub(crate) fn schedule(
         seed: options.seed,
     };
     let asked = ScheduleOptions { save, in_place: false, machine: machine.clone() };
-    let mut leaves = leaf_infos(&prepared.program, &prepared.needs_grad)?;
+    let read: BTreeSet<usize> = dag
+        .ids()
+        .filter_map(|n| if let tn_ir::dag::Op::Leaf(a) = dag.op(n) { Some(a.0 as usize) } else { None })
+        .collect();
+    let mut leaves = leaf_infos_of(&prepared.program, &prepared.needs_grad, |k| read.contains(&k))?;
     leaves.extend(folded_infos(dag));
     let outputs = output_infos(&prepared.program);
     Ok(tn_plan::plan(dag, leaves, outputs, meta, &entries(options), &asked))

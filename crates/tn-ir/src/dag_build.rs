@@ -130,6 +130,12 @@ impl Dag {
         self.broadcast(zero, &[], dims)
     }
 
+    /// All one.
+    pub fn ones(&mut self, dims: &[Dim]) -> DagId {
+        let one = self.number(Coef::ONE);
+        self.broadcast(one, &[], dims)
+    }
+
     /// Whether a node is zero by construction.
     pub fn is_zero(&self, id: DagId) -> bool {
         match self.op(id) {

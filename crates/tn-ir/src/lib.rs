@@ -11,8 +11,10 @@
 //! ones that take one of these levels to the next.
 
 pub mod build;
+pub(crate) mod copies;
 pub mod dag;
 pub mod dag_build;
+pub mod dag_place;
 pub mod definitions;
 pub mod dtype;
 pub mod eval;

@@ -1,10 +1,12 @@
 //! L1 and L2 → L3: every region along its tree, everything else node by node.
 
+use crate::copies::{is_copy, placement};
 use crate::dag::*;
 use crate::dag_build::{Labelled, rescaling_fns};
 use crate::definitions::Definitions;
-use crate::program::{Leaf, Node, NodeId, Operand, Program, Role};
+use crate::program::{Leaf, LeafId, Node, NodeId, Operand, Program, Role};
 use crate::region::{Region, RegionTree};
+use crate::regions::RegionRules;
 use crate::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use crate::size::{Dim, numel};
 use num_complex::Complex64;
@@ -50,7 +52,23 @@ impl std::fmt::Display for LowerError {
 impl std::error::Error for LowerError {}
 
 /// The dag of a normalised program. `trees` are the orders of `regions`, in the same order. Leaves become arrays with the same ids.
+///
+/// # Errors
+/// A tree that does not fit its region, or a run-time size where it must be known.
 pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Result<Dag, LowerError> {
+    lower_with(program, regions, trees, RegionRules::default())
+}
+
+/// The same with the rules that made the regions.
+///
+/// # Errors
+/// As for [`lower`].
+pub fn lower_with(
+    program: &Program,
+    regions: &[Region],
+    trees: &[RegionTree],
+    rules: RegionRules,
+) -> Result<Dag, LowerError> {
     let mut dag = Dag::default();
     dag.dtype = program.dtype;
     dag.symbols = program.symbols.clone();
@@ -68,6 +86,7 @@ pub fn lower(program: &Program, regions: &[Region], trees: &[RegionTree]) -> Res
         value: HashMap::new(),
         rescaled: HashMap::new(),
         numbers: &definitions.numbers,
+        copies: rules.copies,
     };
     for (id, data) in program.nodes.enumerate() {
         pass.dag.current_span = data.span;
@@ -142,6 +161,8 @@ struct Lowering<'a> {
     /// Kept definitions below `log` outputs: a value of modulus near 1, and the logarithm of what it was divided by.
     rescaled: HashMap<NodeId, (DagId, DagId)>,
     numbers: &'a [Option<Complex64>],
+    /// Copy tensors are no arrays.
+    copies: bool,
 }
 
 impl Lowering<'_> {
@@ -154,7 +175,7 @@ impl Lowering<'_> {
         let data = &program.nodes[id];
         let dims = self.dims_of(id);
         Ok(match &data.node {
-            Node::Leaf(l) => self.dag.leaf(ArrayId(l.0)),
+            Node::Leaf(l) => self.leaf(*l, &dims),
             Node::Contract { .. } => {
                 // every other contraction is a region
                 let number = self.numbers[id.0 as usize];
@@ -201,6 +222,24 @@ impl Lowering<'_> {
         })
     }
 
+    fn leaf(&mut self, leaf: LeafId, dims: &[Dim]) -> DagId {
+        let placed = match &self.program.leaves[leaf].role {
+            Role::Const(value) if self.copies => placement(&mut self.dag, value, dims),
+            _ => None,
+        };
+        placed.unwrap_or_else(|| self.dag.leaf(ArrayId(leaf.0)))
+    }
+
+    /// A copy tensor that stayed in a region: one along each of its different indices that are not sliced.
+    fn ones_of(&mut self, region: &Region, indices: &[u32], var_of: &BTreeMap<u32, VarId>) -> Labelled {
+        let mut labels: Vec<u32> = indices.to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        labels.retain(|i| !var_of.contains_key(i));
+        let dims: Vec<Dim> = labels.iter().map(|&i| region.sizes[i as usize].dim()).collect();
+        Labelled::new(self.dag.ones(&dims), labels)
+    }
+
     fn term(&mut self, o: &Operand, legs: &[u32], dims: &[Dim]) -> DagId {
         let value = self.value[&o.node];
         let labels: Vec<u32> = o.indices.iter().map(|i| i.0).collect();
@@ -215,9 +254,14 @@ impl Lowering<'_> {
         tree: &RegionTree,
         mut logs: Option<&mut Vec<DagId>>,
     ) -> Result<DagId, LowerError> {
-        let sliced: &[u32] = if logs.is_some() { &[] } else { &tree.sliced };
+        // a loop over an index that no factor has would repeat the same
+        let carried = |i: &&u32| region.inputs.iter().any(|input| input.indices.contains(i));
+        let sliced: Vec<u32> = match logs {
+            Some(_) => vec![],
+            None => tree.sliced.iter().filter(carried).copied().collect(),
+        };
         let mut trips = vec![];
-        for &i in sliced {
+        for &i in &sliced {
             let size = region
                 .sizes
                 .get(i as usize)
@@ -247,6 +291,12 @@ impl Lowering<'_> {
                 }
                 _ => self.value[&input.value],
             };
+            if self.copies && is_copy(self.program, input.value) {
+                let ones = self.ones_of(region, &input.indices, &var_of);
+                count(&ones.labels, &mut carriers, 1);
+                tensors.push(Some(ones));
+                continue;
+            }
             let picks: Vec<_> = input
                 .indices
                 .iter()
@@ -296,7 +346,8 @@ impl Lowering<'_> {
             let places = region.output.iter().enumerate().filter_map(place).collect();
             node = self.dag.collect(node, nest, places);
         }
-        Ok(node)
+        let size_of = |i: u32| region.sizes[i as usize].dim();
+        Ok(self.dag.einsum1(node, &region.output, &region.legs, false, size_of))
     }
 
     fn rescale(&mut self, node: DagId, logs: &mut Vec<DagId>) -> DagId {

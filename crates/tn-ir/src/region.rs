@@ -1,6 +1,6 @@
 //! L2: a maximal multilinear part of a program, as a flat network.
 //!
-//! Inside a region everything is one contraction: `result[output] = scale · Σ Π inputs`. A region's inputs are leaves or
+//! Inside a region everything is one contraction: `result[output] = scale · Σ Π inputs`, placed on the result's legs ([`Region::legs`]). A region's inputs are leaves or
 //! results of other regions, maps, sums and views. This is all that the contraction planner sees.
 
 use crate::program::NodeId;
@@ -19,6 +19,9 @@ pub struct Region {
     pub inputs: Vec<RegionInput>,
     /// Open indices, in the result's order. Pairwise different, each carried by an input.
     pub output: Vec<u32>,
+    /// The index of each leg of the result. Where copy tensors or isometries went, several legs may have one index (the result is zero off their
+    /// diagonal), and an index may be in no input (the result is constant along it). Without either this is `output`.
+    pub legs: Vec<u32>,
     /// Sizes of the indices 0, 1, ….
     pub sizes: Vec<Size>,
     /// Names of the indices, for reports.

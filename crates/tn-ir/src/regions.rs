@@ -2,10 +2,10 @@
 //!
 //! A contraction used by a contraction is seen through, with fresh private indices at every use; what is shared that way is found again
 //! at L3 by hash-consing. Everything else (leaves, maps, sums, views, pinned definitions) is a border, and so are definitions that would be repeated
-//! out of proportion (see [`crate::definitions`]). Copy tensors cost
-//! nothing: `delta` identifies its indices, `identity` does so pairwise, `ones` disappears where another factor carries its index. Isometries that
-//! meet their conjugates cancel (see `structure.rs`).
+//! out of proportion (see [`crate::definitions`]). Copy tensors cost nothing (see `copies.rs`). Isometries that meet their conjugates
+//! cancel (see `structure.rs`).
 
+use crate::copies::drop_copies;
 use crate::definitions::Definitions;
 use crate::program::*;
 use crate::region::{Region, RegionInput};
@@ -13,16 +13,18 @@ use crate::structure::{Factors, cancel, find};
 use num_complex::Complex64;
 use std::collections::{HashMap, HashSet};
 
-/// What is simplified on the way to regions, beside copy tensors.
+/// What is simplified on the way to regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionRules {
     /// Isometries and unitaries cancel with their conjugates.
-    pub structure: bool,
+    pub isometries: bool,
+    /// Copy tensors identify indices, and stand nowhere as arrays.
+    pub copies: bool,
 }
 
 impl Default for RegionRules {
     fn default() -> RegionRules {
-        RegionRules { structure: true }
+        RegionRules { isometries: true, copies: true }
     }
 }
 
@@ -77,18 +79,20 @@ fn flatten(program: &Program, definitions: &Definitions, root: NodeId, rules: Re
     let open = data.legs.len();
     let env: HashMap<IndexId, u32> = data.legs.iter().enumerate().map(|(k, &i)| (i, k as u32)).collect();
     expand(program, definitions, root, env, &mut flat);
-    let Flat { mut inputs, origin, scale } = flat;
-    let parent = drop_copies(program, &mut inputs, &origin, open);
+    let Flat { inputs, origin, scale } = flat;
+    let parent = (0..origin.len() as u32).collect();
     let mut factors = Factors { program, inputs, parent, origin: &origin, open };
+    if rules.copies {
+        drop_copies(&mut factors);
+    }
     let mut cancelled = vec![];
-    if rules.structure {
+    if rules.isometries {
         (factors, cancelled) = cancel(factors);
     }
     let Factors { mut inputs, parent: mut merged, .. } = factors;
     // renumber: open indices first, then by first occurrence
     let mut number: HashMap<u32, u32> = HashMap::new();
     let mut from: Vec<IndexId> = vec![];
-    let mut output = vec![];
     let mut name_of = |i: u32, from: &mut Vec<IndexId>| {
         let root = find(&mut merged, i);
         *number.entry(root).or_insert_with(|| {
@@ -96,19 +100,25 @@ fn flatten(program: &Program, definitions: &Definitions, root: NodeId, rules: Re
             from.len() as u32 - 1
         })
     };
-    for k in 0..open as u32 {
-        output.push(name_of(k, &mut from));
-    }
+    let legs: Vec<u32> = (0..open as u32).map(|k| name_of(k, &mut from)).collect();
+    let mut carried = vec![false; from.len()];
     for input in &mut inputs {
         for i in &mut input.indices {
             *i = name_of(*i, &mut from);
+            if let Some(open) = carried.get_mut(*i as usize) {
+                *open = true;
+            }
         }
     }
+    let mut output: Vec<u32> = legs.iter().copied().filter(|&i| carried[i as usize]).collect();
+    let mut seen = vec![false; carried.len()];
+    output.retain(|&i| !std::mem::replace(&mut seen[i as usize], true));
     Region {
         name: data.name.clone(),
         result: root,
         inputs,
         output,
+        legs,
         sizes: from.iter().map(|&i| program.indices[i].size.clone()).collect(),
         index_names: from.iter().map(|&i| program.indices[i].name.clone()).collect(),
         scale,
@@ -164,98 +174,4 @@ fn expand(
             flat.inputs.push(RegionInput { value: operand.node, indices, conj });
         }
     }
-}
-
-/// Removes copy tensors by identifying indices. At most one open index may be in a class, and each class must stay carried by another factor.
-fn drop_copies(
-    program: &Program,
-    inputs: &mut Vec<RegionInput>,
-    origin: &[IndexId],
-    open: usize,
-) -> Vec<u32> {
-    let mut parent: Vec<u32> = (0..origin.len() as u32).collect();
-    let mut has_open: Vec<bool> = (0..origin.len()).map(|i| i < open).collect();
-    // how many factors that stay carry each class (a class joined from two may count one twice: only zero or not matters)
-    let mut carriers = vec![0u32; origin.len()];
-    let classes = |parent: &mut [u32], input: &RegionInput| {
-        let mut c: Vec<u32> = input.indices.iter().map(|&i| find(parent, i)).collect();
-        c.sort();
-        c.dedup();
-        c
-    };
-    let constant = |input: &RegionInput| match &program.nodes[input.value].node {
-        Node::Leaf(l) => match &program.leaves[*l].role {
-            Role::Const(value) => Some(value.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    let is_copy = |input: &RegionInput| {
-        matches!(constant(input), Some(ConstValue::Delta | ConstValue::Identity | ConstValue::Ones))
-    };
-    for input in inputs.iter().filter(|i| !is_copy(i)) {
-        for c in classes(&mut parent, input) {
-            carriers[c as usize] += 1;
-        }
-    }
-    let mut kept = Vec::with_capacity(inputs.len());
-    for input in inputs.drain(..) {
-        let pairs: Vec<(u32, u32)> = match constant(&input) {
-            Some(ConstValue::Delta) => input.indices.windows(2).map(|w| (w[0], w[1])).collect(),
-            Some(ConstValue::Identity) => {
-                let half = input.indices.len() / 2;
-                (0..half).map(|k| (input.indices[k], input.indices[half + k])).collect()
-            }
-            Some(ConstValue::Ones) => vec![],
-            _ => {
-                kept.push(input);
-                continue;
-            }
-        };
-        // try on a copy of the few classes involved
-        let mine = classes(&mut parent, &input);
-        let mut group: HashMap<u32, u32> = mine.iter().map(|&c| (c, c)).collect();
-        let top = |group: &HashMap<u32, u32>, mut c: u32| {
-            while group[&c] != c {
-                c = group[&c];
-            }
-            c
-        };
-        for &(a, b) in &pairs {
-            let (ra, rb) = (top(&group, find(&mut parent, a)), top(&group, find(&mut parent, b)));
-            if ra != rb {
-                // an open index stays the representative
-                let (keep, gone) = if has_open[rb as usize] { (rb, ra) } else { (ra, rb) };
-                group.insert(gone, keep);
-            }
-        }
-        let mut opens: HashMap<u32, u32> = HashMap::new();
-        let mut others: HashMap<u32, u32> = HashMap::new();
-        for &c in &mine {
-            let t = top(&group, c);
-            *opens.entry(t).or_default() += u32::from(has_open[c as usize]);
-            *others.entry(t).or_default() += carriers[c as usize];
-        }
-        let fine = mine.iter().all(|&c| {
-            let t = top(&group, c);
-            opens[&t] <= 1 && others[&t] > 0
-        });
-        if !fine {
-            for &c in &mine {
-                carriers[c as usize] += 1;
-            }
-            kept.push(input);
-            continue;
-        }
-        for &c in &mine {
-            let t = top(&group, c);
-            if t != c {
-                parent[c as usize] = t;
-                carriers[t as usize] += carriers[c as usize];
-                has_open[t as usize] |= has_open[c as usize];
-            }
-        }
-    }
-    *inputs = kept;
-    parent
 }

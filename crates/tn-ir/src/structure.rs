@@ -172,8 +172,8 @@ impl Cancelling<'_> {
             let sum = sums.entry(top(&group, c)).or_default();
             *sum = (sum.0 + usize::from(self.has_open[c as usize]), sum.1 + others);
         }
-        // two open indices would need a tensor of their own, and one that nobody else carries would leave a trace behind
-        if sums.values().any(|&(open, others)| open > 1 || others == 0) {
+        // one that nobody carries any more would leave a trace behind
+        if sums.values().any(|&sum| sum == (0, 0)) {
             return None;
         }
         self.alive[a as usize] = false;

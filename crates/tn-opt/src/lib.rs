@@ -14,13 +14,15 @@ pub mod graph;
 pub mod meet;
 pub mod rules;
 pub mod scalar;
+pub mod support;
 
 use cost::Costs;
 use extract::{Choice, Extracted, extract, extract_within};
 use graph::{Class, Joint};
 use meet::meet;
 use rules::{Context, Group, Pairs, RULES, Rule};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use scalar::ScalarRules;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
@@ -31,6 +33,8 @@ pub struct Settings {
     pub costs: Costs,
     /// The rules that are on, by their position in the table.
     pub rules: BTreeSet<usize>,
+    /// The scalar rules that are on.
+    pub scalar: ScalarRules,
     /// Nodes that the graph may have in all.
     pub max_nodes: usize,
     /// Rounds of rules and extraction.
@@ -128,10 +132,12 @@ impl Optimised {
 
 /// What was applied to a dag, so that a checker can apply it again and come to the same dag. Nodes are numbered as the rules make them, which is
 /// the same whenever the same rules are applied to the same dag in the same order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Derivation {
     /// How many nodes the graph might have: where there is little room, windows are smaller.
     pub max_nodes: usize,
+    /// The scalar rules that were on.
+    pub scalar: ScalarRules,
     /// How many candidates entered the graph before the first round.
     pub candidates: usize,
     /// Rounds of applications: the rule's name and the node.
@@ -157,7 +163,8 @@ pub struct Rewrite {
 pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised {
     let roots: Vec<DagId> = dag.roots.iter().map(|r| r.node).collect();
     let mut joint = Joint::new(dag.clone());
-    let mut derivation = Derivation { max_nodes: settings.max_nodes, ..Derivation::default() };
+    let (max_nodes, scalar) = (settings.max_nodes, settings.scalar);
+    let mut derivation = Derivation { max_nodes, scalar, candidates: 0, rounds: vec![], chosen: vec![] };
     let mut made_by: HashMap<DagId, (&'static str, DagId)> = HashMap::new();
     let mut met = 0;
     if let Some(&root) = roots.first().filter(|_| settings.rounds > 0) {
@@ -190,10 +197,14 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                 continue;
             }
             let mut todo = targets(&joint, &best.choice, settings, rule.group);
-            if rule.group == Group::Plans {
-                todo.extend(std::mem::take(&mut fresh).into_iter().take(WINDOWS));
+            match rule.group {
+                Group::Plans => todo.extend(std::mem::take(&mut fresh).into_iter().take(WINDOWS)),
+                // products that are new in this round, too
+                Group::Structure => todo.extend(fresh.iter().copied()),
+                Group::Sums => {}
             }
-            for n in todo {
+            let mut todo = VecDeque::from(todo);
+            while let Some(n) = todo.pop_front() {
                 if !done.insert((k, n)) {
                     continue;
                 }
@@ -203,7 +214,7 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                     break;
                 }
                 let from = joint.len();
-                let new = apply(&mut joint, &mut pairs, rule, n, window_for(room));
+                let new = apply(&mut joint, &mut pairs, rule, n, (window_for(room), scalar));
                 log.push((rule.name.to_owned(), n.0));
                 news += new;
                 *applied.entry(rule.name).or_default() += new;
@@ -211,6 +222,10 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                     made_by.entry(m).or_insert((rule.name, n));
                     if rule.group != Group::Plans && matches!(joint.dag.op(m), Op::Einsum2 { .. }) {
                         fresh.push(m);
+                    }
+                    // what lies on a support is smaller: it ends
+                    if rule.group == Group::Structure {
+                        todo.push_back(m);
                     }
                 }
             }
@@ -273,11 +288,17 @@ fn window_for(room: usize) -> usize {
 }
 
 /// Applies one rule to one node; returns how much of what it made was news.
-fn apply(joint: &mut Joint, pairs: &mut Pairs, rule: &Rule, n: DagId, window: usize) -> usize {
+fn apply(
+    joint: &mut Joint,
+    pairs: &mut Pairs,
+    rule: &Rule,
+    n: DagId,
+    (window, scalar): (usize, ScalarRules),
+) -> usize {
     // what comes of a node belongs to the same source
     let info = joint.dag.info(n);
     (joint.dag.current_span, joint.dag.in_adjoint) = (info.span, info.adjoint);
-    let made = (rule.apply)(&mut Context { joint: &mut *joint, pairs, window }, n);
+    let made = (rule.apply)(&mut Context { joint: &mut *joint, pairs, window, scalar }, n);
     made.into_iter().filter(|&m| joint.equate(n, m)).count()
 }
 
@@ -300,7 +321,7 @@ pub fn replay(dag: &Dag, candidates: &[Dag], derivation: &Derivation) -> Result<
                 return Err(format!("round {round} applies `{name}` to node {n}, which is not there"));
             }
             let room = derivation.max_nodes.saturating_sub(joint.len());
-            apply(&mut joint, &mut pairs, rule, DagId(*n), window_for(room));
+            apply(&mut joint, &mut pairs, rule, DagId(*n), (window_for(room), derivation.scalar));
         }
         joint.rebuild();
     }
@@ -356,13 +377,15 @@ fn targets(joint: &Joint, choice: &Choice, settings: &Settings, group: Group) ->
         let cost = settings.costs.node(&joint.dag, chosen);
         match group {
             Group::Plans => all.push((cost, chosen)),
-            // sums and maps are few: all members
-            Group::Sums => all.extend(joint.members(class).iter().take(8).map(|&m| (cost, m))),
+            // sums, maps and placements are few: all members
+            Group::Sums | Group::Structure => {
+                all.extend(joint.members(class).iter().take(8).map(|&m| (cost, m)))
+            }
         }
     }
     all.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
     match group {
-        Group::Sums => all.truncate(LOOKED_AT),
+        Group::Sums | Group::Structure => all.truncate(LOOKED_AT),
         Group::Plans => {
             let total: f64 = all.iter().map(|x| x.0).sum();
             let mut covered = 0.0;

@@ -3,7 +3,7 @@
 //! The rules hold for all numbers for which both sides are finite; none drops an operand, so that what is not finite stays that. A function is
 //! small, so all rules run until nothing is new or a counted limit is met.
 
-use egg::{CostFunction, Extractor, Id, Language, RecExpr, Rewrite, Runner, rewrite};
+use egg::{CostFunction, Extractor, Id, Language, RecExpr, Rewrite, Runner};
 use std::time::Duration;
 use tn_ir::scalar::{Cmp, ScalarBuilder, ScalarFn, ScalarOp};
 
@@ -66,43 +66,87 @@ const ROUNDS: usize = 8;
 /// Larger functions are left alone.
 const MAX_OPS: usize = 80;
 
-/// The bits of 1.0 and 2.0, as patterns spell constants.
+/// The bits of 1.0, as patterns spell constants.
 const ONE: &str = "4607182418800017408";
 
-/// The scalar rules: a name with both sides.
-pub const SCALAR_RULES: [(&str, &str, &str); 18] = [
-    ("add-commutes", "(+ ?a ?b)", "(+ ?b ?a)"),
-    ("mul-commutes", "(* ?a ?b)", "(* ?b ?a)"),
-    ("mul-associates", "(* (* ?a ?b) ?c)", "(* ?a (* ?b ?c))"),
-    ("add-associates", "(+ (+ ?a ?b) ?c)", "(+ ?a (+ ?b ?c))"),
-    ("factor", "(+ (* ?a ?b) (* ?a ?c))", "(* ?a (+ ?b ?c))"),
-    ("factor-difference", "(- (* ?a ?b) (* ?a ?c))", "(* ?a (- ?b ?c))"),
-    ("add-negated", "(+ ?a (neg ?b))", "(- ?a ?b)"),
-    ("subtract-negated", "(- ?a (neg ?b))", "(+ ?a ?b)"),
-    ("negate-difference", "(neg (- ?a ?b))", "(- ?b ?a)"),
-    ("multiply-negated", "(* ?a (neg ?b))", "(neg (* ?a ?b))"),
-    ("divide-negated", "(/ (neg ?a) ?b)", "(neg (/ ?a ?b))"),
-    ("negate-twice", "(neg (neg ?a))", "?a"),
-    ("product-of-exponentials", "(* (exp ?a) (exp ?b))", "(exp (+ ?a ?b))"),
-    ("quotient-of-product", "(/ (* ?a ?b) ?c)", "(* ?a (/ ?b ?c))"),
-    ("quotient-of-quotient", "(/ (/ ?a ?b) ?c)", "(/ ?a (* ?b ?c))"),
-    ("product-of-quotients", "(* (/ ?a ?b) (/ ?c ?d))", "(/ (* ?a ?c) (* ?b ?d))"),
-    ("common-denominator", "(+ (/ ?a ?c) (/ ?b ?c))", "(/ (+ ?a ?b) ?c)"),
-    ("log-of-exponential", "(log (exp ?a))", "?a"),
+/// A scalar rule: both sides as patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScalarRule {
+    /// Its name.
+    pub name: &'static str,
+    /// What it matches; `1` is the number one.
+    pub from: &'static str,
+    /// What it makes.
+    pub to: &'static str,
+    /// Why it is there.
+    pub why: &'static str,
+}
+
+/// Which scalar rules are on, by their position in [`SCALAR_RULES`], a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScalarRules(pub u32);
+
+impl ScalarRules {
+    /// Every rule.
+    pub const ALL: ScalarRules = ScalarRules(u32::MAX);
+}
+
+const fn rule(name: &'static str, from: &'static str, to: &'static str, why: &'static str) -> ScalarRule {
+    ScalarRule { name, from, to, why }
+}
+
+/// All scalar rules.
+pub const SCALAR_RULES: [ScalarRule; 19] = [
+    rule("add-commutes", "(+ ?a ?b)", "(+ ?b ?a)", "equal sums are found equal"),
+    rule("multiply-commutes", "(* ?a ?b)", "(* ?b ?a)", "factors that belong together come together"),
+    rule(
+        "multiply-associates",
+        "(* (* ?a ?b) ?c)",
+        "(* ?a (* ?b ?c))",
+        "factors that belong together come together",
+    ),
+    rule("add-associates", "(+ (+ ?a ?b) ?c)", "(+ ?a (+ ?b ?c))", "equal sums are found equal"),
+    rule("factor-sum", "(+ (* ?a ?b) (* ?a ?c))", "(* ?a (+ ?b ?c))", "one product instead of two"),
+    rule("factor-difference", "(- (* ?a ?b) (* ?a ?c))", "(* ?a (- ?b ?c))", "one product instead of two"),
+    rule("add-negated", "(+ ?a (neg ?b))", "(- ?a ?b)", "signs are written in one way"),
+    rule("subtract-negated", "(- ?a (neg ?b))", "(+ ?a ?b)", "signs are written in one way"),
+    rule("negate-difference", "(neg (- ?a ?b))", "(- ?b ?a)", "signs are written in one way"),
+    rule("multiply-negated", "(* ?a (neg ?b))", "(neg (* ?a ?b))", "signs are written in one way"),
+    rule("divide-negated", "(/ (neg ?a) ?b)", "(neg (/ ?a ?b))", "signs are written in one way"),
+    rule("negate-twice", "(neg (neg ?a))", "?a", "signs are written in one way"),
+    rule(
+        "product-of-exponentials",
+        "(* (exp ?a) (exp ?b))",
+        "(exp (+ ?a ?b))",
+        "one exponential instead of two",
+    ),
+    rule(
+        "quotient-of-product",
+        "(/ (* ?a ?b) ?c)",
+        "(* ?a (/ ?b ?c))",
+        "quotients that belong together come together",
+    ),
+    rule("quotient-of-quotient", "(/ (/ ?a ?b) ?c)", "(/ ?a (* ?b ?c))", "one division instead of two"),
+    rule(
+        "product-of-quotients",
+        "(* (/ ?a ?b) (/ ?c ?d))",
+        "(/ (* ?a ?c) (* ?b ?d))",
+        "one division instead of two",
+    ),
+    rule("common-denominator", "(+ (/ ?a ?c) (/ ?b ?c))", "(/ (+ ?a ?b) ?c)", "one division instead of two"),
+    rule("log-of-exponential", "(log (exp ?a))", "?a", "what undoes each other goes"),
+    rule("product-with-reciprocal", "(* ?a (/ 1 ?b))", "(/ ?a ?b)", "one operation instead of two"),
 ];
 
-fn rules() -> Vec<Rewrite<Scalar, ()>> {
-    let one = |&(name, from, to): &(&str, &str, &str)| -> Option<Rewrite<Scalar, ()>> {
-        let from: egg::Pattern<Scalar> = from.parse().ok()?;
-        let to: egg::Pattern<Scalar> = to.parse().ok()?;
-        Rewrite::new(name, from, to).ok()
-    };
-    let mut all: Vec<_> = SCALAR_RULES.iter().filter_map(one).collect();
-    // b/a written with a quotient of one is the quotient
-    if let Ok(from) = format!("(* ?a (/ {ONE} ?b))").parse::<egg::Pattern<Scalar>>() {
-        all.push(rewrite!("product-with-reciprocal"; { from } => "(/ ?a ?b)"));
-    }
-    all
+/// A side with the number one as expressions spell it.
+fn spelled(side: &str) -> String {
+    side.replace(" 1 ", &format!(" {ONE} "))
+}
+
+fn rewrite(r: &ScalarRule) -> Option<Rewrite<Scalar, ()>> {
+    let from: egg::Pattern<Scalar> = spelled(r.from).parse().ok()?;
+    let to: egg::Pattern<Scalar> = spelled(r.to).parse().ok()?;
+    Rewrite::new(r.name, from, to).ok()
 }
 
 /// The time that a function takes: what extraction minimises, for a tree.
@@ -122,7 +166,15 @@ impl CostFunction<Scalar> for Time {
 }
 
 /// A function of the same value with fewer operations, if one is found; real functions only.
-pub fn simplified(f: &ScalarFn, complex: bool) -> Option<ScalarFn> {
+pub fn simplified(f: &ScalarFn, complex: bool, on: ScalarRules) -> Option<ScalarFn> {
+    let is_on = |k: usize| on.0 & (1 << k) != 0;
+    let rules: Vec<ScalarRule> =
+        SCALAR_RULES.iter().enumerate().filter(|(k, _)| is_on(*k)).map(|(_, r)| *r).collect();
+    simplified_by(f, complex, &rules)
+}
+
+/// The same by any rules.
+pub fn simplified_by(f: &ScalarFn, complex: bool, rules: &[ScalarRule]) -> Option<ScalarFn> {
     if complex || f.ops.len() > MAX_OPS {
         return None;
     }
@@ -132,7 +184,7 @@ pub fn simplified(f: &ScalarFn, complex: bool) -> Option<ScalarFn> {
         .with_node_limit(NODES)
         .with_iter_limit(ROUNDS)
         .with_time_limit(Duration::from_secs(3600))
-        .run(&rules());
+        .run(&rules.iter().filter_map(rewrite).collect::<Vec<_>>());
     let (_, best) = Extractor::new(&runner.egraph, Time).find_best(runner.roots[0]);
     let new = function(&best, f.arity);
     (new != *f).then_some(new)
@@ -223,7 +275,7 @@ fn function(expr: &RecExpr<Scalar>, arity: u32) -> ScalarFn {
 
 /// The value of one side of a rule with numbers for `?a`, `?b`, `?c`, `?d`; `?z` is 17. None if it cannot be read.
 pub fn value(side: &str, given: &[f64]) -> Option<f64> {
-    let mut text = side.to_owned();
+    let mut text = spelled(side);
     for (k, name) in ["?a", "?b", "?c", "?d"].iter().enumerate() {
         text = text.replace(name, &format!("x{k}"));
     }

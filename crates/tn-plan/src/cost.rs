@@ -195,7 +195,8 @@ fn bytes_of(plan: &Plan, len: &Poly, value: &impl Fn(SymbolId) -> i64) -> u128 {
 /// (as the entry has them), what is saved, and the workspace.
 pub fn entry_bytes(plan: &Plan, entry: &Entry, value: impl Fn(SymbolId) -> i64) -> u128 {
     let all = |dims: &[Dim]| bytes_of(plan, &numel(dims), &value);
-    let mut total: u128 = plan.leaves.iter().map(|l| all(&l.dims)).sum();
+    let given = plan.leaves.iter().filter(|l| !l.is_unread());
+    let mut total: u128 = given.map(|l| all(&l.dims)).sum();
     let outputs: u128 = plan.outputs.iter().map(|o| all(&o.dims)).sum();
     total += outputs;
     if entry.kind == EntryKind::Vjp {

@@ -86,7 +86,7 @@ pub struct LeafInfo {
     pub dims: Vec<Dim>,
     /// The outside shape: runs of legs.
     pub axes: Vec<FoldAxis>,
-    /// Row-major entries, constants only.
+    /// Row-major entries, of constants that some entry reads.
     pub value: Option<Vec<Complex64>>,
     /// How `init` fills it, parameters only.
     pub init: Option<Init>,
@@ -94,6 +94,13 @@ pub struct LeafInfo {
     pub structure: Option<Structure>,
     /// A gradient is computed for it (where the plan has a `vjp`).
     pub needs_grad: bool,
+}
+
+impl LeafInfo {
+    /// Whether it is a constant that no entry reads: it stands nowhere in memory.
+    pub fn is_unread(&self) -> bool {
+        self.role == ArrayRole::Const && self.value.is_none()
+    }
 }
 
 /// A result as files and callers see it.

@@ -158,6 +158,10 @@ impl Plan {
                 BodyId(at as u32)
             })
             .collect();
+        for (own, theirs) in self.leaves.iter_mut().zip(&other.leaves).take(own_leaves) {
+            // a constant that only one of the schedules reads
+            own.value = own.value.take().or_else(|| theirs.value.clone());
+        }
         let mut constants: Vec<u32> = Vec::new();
         for leaf in other.leaves.iter().skip(own_leaves) {
             // an entry has one buffer for each leaf, so two that are equal stay two

@@ -55,7 +55,7 @@ pub fn simplify(cx: &mut Context<'_>, n: DagId) -> Vec<DagId> {
     let Op::Map { f, args } = cx.joint.dag.op(n).clone() else { return vec![] };
     let old = cx.joint.dag.fns[f.0 as usize].clone();
     let complex = cx.joint.dag.dtype.is_complex();
-    match scalar::simplified(&old, complex) {
+    match scalar::simplified(&old, complex, cx.scalar) {
         Some(new) if operations(&new) < operations(&old) => map(cx, new, args, n).into_iter().collect(),
         _ => vec![],
     }

@@ -4,10 +4,12 @@
 //! decides anything: all that it makes stands beside what was there, and the extraction chooses.
 
 mod maps;
+mod placed;
 mod sums;
 mod window;
 
 use crate::graph::Joint;
+use crate::scalar::ScalarRules;
 use tn_ir::dag::DagId;
 pub use window::Pairs;
 
@@ -18,6 +20,8 @@ pub enum Group {
     Plans,
     /// Sums and maps.
     Sums,
+    /// What is known of entries: diagonals, copies.
+    Structure,
 }
 
 /// What rules share while they are applied.
@@ -29,6 +33,8 @@ pub struct Context<'a> {
     pub pairs: &'a mut Pairs,
     /// Operands of a window.
     pub window: usize,
+    /// The scalar rules that are on.
+    pub scalar: ScalarRules,
 }
 
 /// One rule.
@@ -54,7 +60,7 @@ impl std::fmt::Debug for Rule {
 }
 
 /// All rules.
-pub const RULES: [Rule; 7] = [
+pub const RULES: [Rule; 8] = [
     Rule {
         name: "window",
         group: Group::Plans,
@@ -110,5 +116,13 @@ pub const RULES: [Rule; 7] = [
         condition: "scalar rewrites find a cheaper expression",
         why: "derivatives of user-defined maps repeat what the map computed",
         apply: maps::simplify,
+    },
+    Rule {
+        name: "support",
+        group: Group::Structure,
+        pattern: "P(A)·B = P'(A·B), P(A) + P(B) = P(A + B), P*(A·B) = A'·B', P*(A + B) = P*A + P*B",
+        condition: "P puts its argument on diagonals or repeats it along new axes; its transpose P* reads diagonals and sums",
+        why: "an identity, a diagonal or a copy tensor that meets a product or a sum costs what its support costs",
+        apply: placed::on_support,
     },
 ];

@@ -21,8 +21,9 @@ use crate::{Minimize, Network, Options, Tree, evaluate};
 use replace::{Limits, Moment, Replaced, Rest, Taste, replace};
 use table::Table;
 
-/// The replacement stops early only where no more tensors than these are left; that is past where larger blocks stop to pay.
-const MOST_LEFT: usize = 4096;
+/// The replacement stops early only where no more tensors than these are left; that is past where larger blocks stop to pay. Blocks of an open chain with
+/// a large bond stop to pay at two sites, so this bounds the chains whose sweep is a run of equal steps.
+const MOST_LEFT: usize = 32_768;
 /// Of networks with more inputs in all, one order of replacement is tried.
 const MANY: usize = 200_000;
 

@@ -1,11 +1,11 @@
-//! `tnc explain`: the page of an error code, or why a plan is as it is.
+//! `tnc explain`: the page of an error code, a rule of the optimiser, or why a plan is as it is.
 
 use super::{Manner, options, planned};
 use crate::args::{Explain, Format};
 use crate::{Talk, out};
 use std::fmt::Write;
 use tn_driver::values::show_bytes;
-use tn_driver::{Error, check, derivation, live};
+use tn_driver::{Error, Row, Rules, check, derivation, live};
 use tn_dsl::diag::{Code, did_you_mean};
 use tn_plan::ir::{Plan, RegionPlan};
 
@@ -15,6 +15,9 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         let subject = path.to_string_lossy();
         if let Some(code) = Code::parse(&subject) {
             return out::result(code.page().as_bytes(), a.output.as_deref());
+        }
+        if let Some(rule) = Rules::rows().find(|r| r.name == subject).filter(|_| !path.exists()) {
+            return out::result(rule_page(&rule).as_bytes(), a.output.as_deref());
         }
         if looks_like_a_code(&subject) && !path.exists() {
             let near = did_you_mean(&subject, Code::ALL.iter().map(|c| c.id()));
@@ -65,6 +68,13 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         worst_moment(&mut text, plan);
     }
     out::result(text.as_bytes(), a.output.as_deref())
+}
+
+fn rule_page(rule: &Row) -> String {
+    let Row { name, group, pattern, condition, why } = rule;
+    format!(
+        "rule {name} (group {group})\n  {pattern}\n  where: {condition}\n  why:   {why}\n  off with `--without {name}`, or with its group\n"
+    )
 }
 
 fn looks_like_a_code(text: &str) -> bool {
