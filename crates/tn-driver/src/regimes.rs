@@ -26,7 +26,7 @@ use tn_plan::ir::{Plan, Regimes, SizeRange, Summary};
 use tn_plan::verify::VerifiedPlan;
 
 /// By how much more than the best known schedule a size may cost.
-const LOSS: f64 = 1.03;
+const LOSS: f64 = 1.05;
 /// Gains below this are not looked for.
 const CLOSE: f64 = 1.02;
 /// Schedules of a plan, at most: each is code of its own.

@@ -225,7 +225,7 @@ fn wrong_rules_are_found_out() {
         for (k, (slip, apply)) in all.enumerate() {
             let (mut applications, mut wrong) = (0, 0);
             for seed in 0..240 {
-                let mut d = Draw(seed * 0x9e37_79b9_7f4a_7c15);
+                let mut d = Draw(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
                 d.next(2);
                 let (dag, n) = instance(rule.name, &mut d);
                 let (dag, made) = applied(apply, dag, n);
