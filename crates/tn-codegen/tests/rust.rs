@@ -276,6 +276,8 @@ fn blocked_cases_are_packed() {
         let m = lower_plan(&case.plan, Target::Cpu).unwrap();
         for (id, k) in m.kernels.enumerate() {
             let text = tn_kernel::dump::kernel("k", k, |s| m.symbols[s].name.clone());
+            let bytes: u64 = k.arrays.iter().map(|&n| u64::from(n) * k.dtype.bytes()).sum();
+            assert!(bytes <= 256 << 10, "{}, kernel {}: {bytes} bytes on the stack", case.plan.name, id.0);
             assert!(k.arrays.iter().sum::<u32>() > 72, "{}, kernel {}:\n{text}", case.plan.name, id.0);
         }
     }
