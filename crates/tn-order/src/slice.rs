@@ -4,11 +4,17 @@
 //! slicing it touches no other. Where there is no time to weigh the legs, one pass from the leaves to the root slices, wherever a tensor is too large,
 //! the legs that live on for the longest.
 
+mod loops;
+mod pass;
+mod slicer;
+
+pub(crate) use loops::order_loops;
+
 use crate::Minimize;
-use crate::cost::{LogSum, peaks};
-use crate::model::{Model, Stepper};
-use crate::objective::{Limits, Score, figures, grad_times, step_log2};
-use crate::walk::{Heavy, Walk};
+use crate::model::Model;
+use crate::objective::{Limits, Score, figures};
+use pass::in_one_pass;
+use slicer::Slicer;
 
 /// Beyond this many slices a round takes several legs, and nothing is reordered: such a tree is hopeless, but its search must end.
 const MANY: usize = 128;
@@ -24,202 +30,8 @@ const LOOKED_PER_TERM: usize = 4;
 const BELOW_PEAK: [f64; 11] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 28.0, f64::INFINITY];
 /// Passes that exchange slices one by one.
 const EXCHANGES: usize = 2;
-const NONE: u32 = u32::MAX;
 
-/// A tree with slices that can be put on and taken off.
-struct Slicer<'a> {
-    model: &'a Model,
-    path: &'a [(u32, u32)],
-    kind: Minimize,
-    limits: &'a Limits,
-    parent: Vec<u32>,
-    /// The terms that hold a leg: those of leg `i` are `holders[first[i]..first[i + 1]]`.
-    holders: Vec<u32>,
-    first: Vec<usize>,
-    /// The node at which a leg closes; none for those of the result.
-    top: Vec<u32>,
-    /// Sizes and multiply-adds of one slice.
-    walk: Walk,
-    /// The cost of every step, as a multiple of `2^base`.
-    cost: Vec<f64>,
-    base: f64,
-    sliced: Vec<u32>,
-    is_sliced: Vec<bool>,
-    /// log2 of the number of slices.
-    slices: f64,
-    /// The nodes that hold the leg looked at last; when a node or a leg was seen last.
-    nodes: Vec<u32>,
-    seen: Vec<u32>,
-    seen_leg: Vec<u32>,
-    now: u32,
-}
-
-impl<'a> Slicer<'a> {
-    fn new(
-        model: &'a Model,
-        path: &'a [(u32, u32)],
-        kind: Minimize,
-        limits: &'a Limits,
-        from: &[u32],
-    ) -> Self {
-        let (n, legs) = (model.n(), model.lg.len());
-        let mut parent = vec![NONE; n + path.len()];
-        for (k, &(a, b)) in path.iter().enumerate() {
-            parent[a as usize] = (n + k) as u32;
-            parent[b as usize] = (n + k) as u32;
-        }
-        let mut first = vec![0; legs + 1];
-        for &i in model.legs.iter().flatten() {
-            first[i as usize + 1] += 1;
-        }
-        for i in 0..legs {
-            first[i + 1] += first[i];
-        }
-        let mut at = first.clone();
-        let mut holders = vec![0; first[legs]];
-        for (k, t) in model.legs.iter().enumerate() {
-            for &i in t {
-                holders[at[i as usize]] = k as u32;
-                at[i as usize] += 1;
-            }
-        }
-        let heavy = Heavy::new(n, path);
-        let is_out = model.is_out();
-        let top = (0..legs).map(|i| {
-            let all = &holders[first[i]..first[i + 1]];
-            if is_out[i] {
-                return NONE;
-            }
-            // where all meet is an ancestor of the first, and ancestors have larger numbers
-            all.iter().map(|&h| heavy.meet(all[0], h)).max().unwrap_or(NONE)
-        });
-        let top = top.collect();
-        let mut is_sliced = vec![false; legs];
-        for &i in from {
-            is_sliced[i as usize] = true;
-        }
-        let mut s = Self {
-            model,
-            path,
-            kind,
-            limits,
-            seen: vec![0; parent.len()],
-            parent,
-            holders,
-            first,
-            top,
-            walk: model.walk(path, from),
-            cost: vec![0.0; path.len()],
-            base: 0.0,
-            sliced: from.to_vec(),
-            is_sliced,
-            slices: model.log_size(from),
-            nodes: Vec::new(),
-            seen_leg: vec![0; legs],
-            now: 0,
-        };
-        s.rebase();
-        s
-    }
-
-    fn price(&self, k: usize) -> f64 {
-        let (n, w) = (self.model.n(), &self.walk);
-        let (a, b) = (w.kids[k].0 as usize, w.kids[k].1 as usize);
-        let times = grad_times(w.grad[a], w.grad[b]);
-        step_log2(self.kind, w.macs[k], w.size[a], w.size[b], w.size[n + k], times)
-    }
-
-    fn rebase(&mut self) {
-        let log2: Vec<f64> = (0..self.path.len()).map(|k| self.price(k)).collect();
-        self.base = log2.iter().copied().fold(0.0, f64::max);
-        self.cost = log2.iter().map(|c| (c - self.base).exp2()).collect();
-    }
-
-    /// The cost of one slice, as a multiple of `2^base`.
-    fn total(&mut self) -> f64 {
-        let sum: f64 = self.cost.iter().sum();
-        if sum > 1e-60 || self.path.is_empty() {
-            return sum;
-        }
-        self.rebase();
-        self.cost.iter().sum()
-    }
-
-    /// log2 of the cost of all slices.
-    fn all(&mut self) -> f64 {
-        self.total().log2() + self.base + self.slices
-    }
-
-    /// Finds the nodes that hold a leg.
-    fn find(&mut self, leg: u32) {
-        let i = leg as usize;
-        self.now += 1;
-        self.nodes.clear();
-        for k in self.first[i]..self.first[i + 1] {
-            let mut v = self.holders[k];
-            while v != self.top[i] && self.seen[v as usize] != self.now {
-                self.seen[v as usize] = self.now;
-                self.nodes.push(v);
-                v = self.parent[v as usize];
-                if v == NONE {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// The steps that have the leg found last.
-    fn steps(&self, leg: u32) -> impl Iterator<Item = usize> + '_ {
-        let top = self.top[leg as usize];
-        let n = self.model.n();
-        let last = std::iter::once(top).filter(|&t| t != NONE);
-        self.nodes.iter().copied().chain(last).filter_map(move |v| (v as usize).checked_sub(n))
-    }
-
-    /// Puts a slice on or takes it off; the list is the caller's.
-    fn flip(&mut self, leg: u32) {
-        let on = !self.is_sliced[leg as usize];
-        self.is_sliced[leg as usize] = on;
-        let change = if on { -self.model.lg[leg as usize] } else { self.model.lg[leg as usize] };
-        self.slices -= change;
-        self.find(leg);
-        for &v in &self.nodes {
-            self.walk.size[v as usize] += change;
-        }
-        let steps: Vec<usize> = self.steps(leg).collect();
-        for k in steps {
-            self.walk.macs[k] += change;
-            self.cost[k] = (self.price(k) - self.base).exp2();
-        }
-    }
-
-    fn add(&mut self, leg: u32) {
-        self.sliced.push(leg);
-        self.flip(leg);
-    }
-
-    fn max_size(&self) -> f64 {
-        self.walk.size[self.model.n()..].iter().copied().fold(0.0, f64::max)
-    }
-
-    fn peak(&self) -> f64 {
-        let n = self.model.n();
-        let mut resident = LogSum::new();
-        for (k, l) in self.walk.size[..n].iter().enumerate() {
-            resident.add(l + self.limits.resident_extra.get(k).copied().unwrap_or(0.0));
-        }
-        let acc = (self.slices > 0.0).then(|| self.model.log_size(&self.model.out));
-        peaks(&self.walk, n, &resident, acc).1
-    }
-
-    fn over_size(&self) -> bool {
-        self.limits.size.is_some_and(|l| self.max_size() > l + 1e-9)
-    }
-
-    fn over_peak(&self) -> bool {
-        self.limits.peak.is_some_and(|l| self.peak() > l + 1e-9)
-    }
-
+impl Slicer<'_> {
     /// The legs that may be sliced of the results within `near` of the largest; of the inputs within `near_input` of the largest too, if that is given.
     fn candidates(&mut self, near: f64, near_input: Option<f64>) -> Vec<u32> {
         let n = self.model.n();
@@ -391,70 +203,6 @@ impl<'a> Slicer<'a> {
             }
         }
     }
-
-    /// Makes these the slices.
-    fn set(&mut self, sliced: &[u32]) {
-        for i in std::mem::take(&mut self.sliced) {
-            if !sliced.contains(&i) {
-                self.flip(i);
-            }
-        }
-        for &i in sliced {
-            if !self.is_sliced[i as usize] {
-                self.flip(i);
-            }
-        }
-        self.sliced = sliced.to_vec();
-    }
-}
-
-/// From the leaves to the root: where a result is larger than `most` (log2), those of its legs are sliced that live on for the longest; with
-/// `inputs`, the same where an input is.
-fn in_one_pass(s: &Slicer<'_>, from: &[u32], most: f64, inputs: bool) -> Vec<u32> {
-    let model = s.model;
-    let mut sliced = from.to_vec();
-    let mut is_sliced = vec![false; model.lg.len()];
-    for &i in from {
-        is_sliced[i as usize] = true;
-    }
-    let keep = |i: u32| s.limits.keep.get(i as usize).copied().unwrap_or(false);
-    let mut shrink = |legs: &mut Vec<u32>, is_sliced: &mut Vec<bool>| {
-        let mut size = model.log_size(legs);
-        if size <= most + 1e-9 {
-            return;
-        }
-        let mut by_end: Vec<u32> = legs.iter().copied().filter(|&i| !keep(i)).collect();
-        by_end.sort_unstable_by_key(|&i| (std::cmp::Reverse(s.top[i as usize]), i));
-        for i in by_end {
-            if size <= most + 1e-9 {
-                break;
-            }
-            size -= model.lg[i as usize];
-            is_sliced[i as usize] = true;
-            sliced.push(i);
-        }
-        legs.retain(|&i| !is_sliced[i as usize]);
-    };
-    let mut legs: Vec<Vec<u32>> = Vec::with_capacity(model.n() + s.path.len());
-    for t in &model.legs {
-        let mut t = t.clone();
-        if inputs {
-            t.retain(|&i| !is_sliced[i as usize]);
-            shrink(&mut t, &mut is_sliced);
-        }
-        legs.push(t);
-    }
-    let mut stepper = Stepper::new(model);
-    for &(a, b) in s.path {
-        let (mut a, mut b) = (std::mem::take(&mut legs[a as usize]), std::mem::take(&mut legs[b as usize]));
-        a.retain(|&i| !is_sliced[i as usize]);
-        b.retain(|&i| !is_sliced[i as usize]);
-        let mut out = Vec::new();
-        stepper.contract(&a, &b, &mut out, |_, _| {});
-        shrink(&mut out, &mut is_sliced);
-        legs.push(out);
-    }
-    sliced
 }
 
 /// Adds to the slices `from` until the limits hold, then takes back what is not needed. Returns the sliced legs, outermost first; they may fail the
@@ -509,64 +257,6 @@ fn quick(
         made = s.sliced.clone();
     }
     made
-}
-
-/// Orders the slice loops so that invariant work is hoisted the most: greedily, the loop that the least work depends
-/// on goes innermost.
-pub(crate) fn order_loops(model: &Model, path: &[(u32, u32)], sliced: &mut Vec<u32>) {
-    if !(2..=MANY).contains(&sliced.len()) {
-        return;
-    }
-    let walk = model.walk(path, sliced);
-    let n = model.n();
-    let words = sliced.len().div_ceil(64);
-    let mut below = vec![0u64; words * (n + path.len())];
-    for (k, t) in model.legs.iter().enumerate() {
-        for (p, i) in sliced.iter().enumerate() {
-            if t.binary_search(i).is_ok() {
-                below[k * words + p / 64] |= 1 << (p % 64);
-            }
-        }
-    }
-    for (k, &(a, b)) in path.iter().enumerate() {
-        for w in 0..words {
-            below[(n + k) * words + w] = below[a as usize * words + w] | below[b as usize * words + w];
-        }
-    }
-    let top = walk.macs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let lin: Vec<f64> = walk.macs.iter().map(|m| (m - top).exp2()).collect();
-    // the work that depends on a loop and on none that is already inside it
-    let mut depends = vec![0.0; sliced.len()];
-    for k in 0..path.len() {
-        for_bits(&below[(n + k) * words..][..words], |p| depends[p] += lin[k]);
-    }
-    let mut left: Vec<usize> = (0..sliced.len()).collect();
-    let mut open: Vec<usize> = (0..path.len()).collect();
-    let mut inner: Vec<u32> = Vec::new();
-    while let Some(at) = (0..left.len()).min_by(|&x, &y| depends[left[x]].total_cmp(&depends[left[y]])) {
-        let p = left.remove(at);
-        open.retain(|&k| {
-            let bits = &below[(n + k) * words..][..words];
-            let settled = bits[p / 64] >> (p % 64) & 1 == 1;
-            if settled {
-                for_bits(bits, |q| depends[q] -= lin[k]);
-            }
-            !settled
-        });
-        inner.push(sliced[p]);
-    }
-    inner.reverse();
-    *sliced = inner;
-}
-
-fn for_bits(words: &[u64], mut f: impl FnMut(usize)) {
-    for (w, &word) in words.iter().enumerate() {
-        let mut rest = word;
-        while rest != 0 {
-            f(64 * w + rest.trailing_zeros() as usize);
-            rest &= rest - 1;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn a_gradient_turns_the_order() {
 }
 
 #[test]
-fn hard_shapes_are_planned_in_time() {
+fn hard_shapes_have_valid_plans() {
     let wide = chain(300, &[1 << 40, (1 << 50) + 1, 3]);
     assert!(wide.sizes.iter().map(|&s| (s as f64).log2()).sum::<f64>() > 1024.0);
     let shapes = [
