@@ -1,7 +1,7 @@
 //! What is measured: cases, their variants, and the settings of a run.
 
 use std::path::{Path, PathBuf};
-use tn_driver::{Options, Source};
+use tn_driver::{Options, Rules, Source};
 use tn_plan::ir::Plan;
 
 /// The sections, in the order of the page.
@@ -106,7 +106,9 @@ impl Settings {
 
     /// The options that all plans begin with.
     pub fn options(&self) -> Options {
-        Options { machine: self.machine.clone(), threads: 1, ..Options::default() }
+        // one schedule a plan: buffers are made for it
+        let rules = Rules { regimes: false, ..Rules::default() };
+        Options { machine: self.machine.clone(), threads: 1, rules, ..Options::default() }
     }
     /// Whether a case is asked for.
     pub fn wants(&self, name: &str) -> bool {
