@@ -76,6 +76,34 @@ pub fn factors(body: &ScalarFn) -> Option<[u32; 2]> {
     }
 }
 
+/// The axes of a product of two operands, by the operands that they move, outermost first.
+pub(super) struct Groups {
+    /// Kept axes of both.
+    pub batch: Vec<usize>,
+    /// Kept axes of one.
+    pub own: [Vec<usize>; 2],
+    /// Summed axes of both.
+    pub summed: Vec<usize>,
+}
+
+impl Groups {
+    /// None where an axis is of another kind: kept and moving neither, or summed over one operand alone.
+    pub fn of(nest: &Nest) -> Option<Groups> {
+        let mut groups = Groups { batch: vec![], own: [vec![], vec![]], summed: vec![] };
+        for (i, axis) in nest.axes.iter().enumerate() {
+            let moves = |o: usize| !axis.strides[o].is_zero();
+            match (moves(0), moves(1), axis.reduce) {
+                (true, true, true) => groups.summed.push(i),
+                (true, true, false) => groups.batch.push(i),
+                (true, false, false) => groups.own[0].push(i),
+                (false, true, false) => groups.own[1].push(i),
+                _ => return None,
+            }
+        }
+        Some(groups)
+    }
+}
+
 fn round_up(n: u64, multiple: u64) -> u64 {
     n.div_ceil(multiple).saturating_mul(multiple)
 }
@@ -86,17 +114,7 @@ impl Blocks {
         if nest.operands != 3 || nest.fold != Fold::Sum || body.arity != 2 || factors(body).is_none() {
             return None;
         }
-        let (mut batch, mut own, mut summed) = (vec![], [vec![], vec![]], vec![]);
-        for (i, axis) in nest.axes.iter().enumerate() {
-            let moves = |o: usize| !axis.strides[o].is_zero();
-            match (moves(0), moves(1), axis.reduce) {
-                (true, true, true) => summed.push(i),
-                (true, true, false) => batch.push(i),
-                (true, false, false) => own[0].push(i),
-                (false, true, false) => own[1].push(i),
-                _ => return None,
-            }
-        }
+        let Groups { batch, own, mut summed } = Groups::of(nest)?;
         if own.iter().any(|o| o.is_empty()) || summed.is_empty() {
             return None;
         }

@@ -4,7 +4,7 @@
 //! a vector of partial sums each, so that nothing is transposed. A piece of the sum of a block of rows and of columns is copied first: what
 //! lies a power of two apart in the operands would share few sets of the caches.
 
-use super::blocks::factors;
+use super::blocks::{Groups, factors};
 use super::macs_of_an_operation;
 use super::nest::Nest;
 use crate::ir::Fold;
@@ -53,17 +53,7 @@ impl Dots {
         }
         factors(body)?;
         let one = |a: usize, o: usize| nest.axes[a].strides[o].as_constant() == Some(1);
-        let (mut batch, mut own, mut summed) = (vec![], [vec![], vec![]], vec![]);
-        for (i, axis) in nest.axes.iter().enumerate() {
-            let moves = |o: usize| !axis.strides[o].is_zero();
-            match (moves(0), moves(1), axis.reduce) {
-                (true, true, true) => summed.push(i),
-                (true, true, false) => batch.push(i),
-                (true, false, false) => own[0].push(i),
-                (false, true, false) => own[1].push(i),
-                _ => return None,
-            }
-        }
+        let Groups { batch, own, mut summed } = Groups::of(nest)?;
         let along = *summed.iter().find(|&&a| one(a, 0) && one(a, 1))?;
         let n = u64::try_from(nest.axes[along].size.as_constant()?).ok()?;
         let [rows, columns] = own;
