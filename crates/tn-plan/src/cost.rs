@@ -34,7 +34,8 @@ pub struct Rates {
 }
 
 impl Default for Machine {
-    /// Rates that emitted kernels reach on one core of a server or a good laptop, a little below the best of them; a call of a small kernel.
+    /// Rates a little below those that emitted kernels reached on one core of a server with 512-bit vectors. What a call costs is an estimate:
+    /// it was not measured by itself.
     fn default() -> Machine {
         Machine {
             name: "default".into(),
