@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tn_ir::size::{SymbolId, SymbolKind};
 use tn_order::{Network, Outcome, evaluate};
-use tn_plan::cost::{Machine, declared_max, entry_bytes, hint, peak_bytes_at_max, step_costs, summary_at};
+use tn_plan::cost::{Machine, declared_max, entry_bytes, hint, peak_bytes_at_max, summary_at, used_symbols};
 use tn_plan::ir::{Plan, Regimes, SizeRange, Summary};
 use tn_plan::verify::VerifiedPlan;
 
@@ -101,7 +101,10 @@ pub(crate) fn with_regimes(
 ) -> Result<Made, Error> {
     let Some(built) = made.built.as_ref().filter(|_| is_wanted(options)) else { return Ok(made) };
     let mut symbols = symbols(prepared, options);
-    let used = used_symbols(&built.plan, machine);
+    if symbols.is_empty() {
+        return Ok(made);
+    }
+    let used = used_symbols(&built.plan);
     symbols.retain(|(s, _)| used.contains(s));
     let slow = options.max_time.is_some() || prepared.regions.iter().any(|r| r.inputs.len() > EXACT);
     let most = if slow { MAX_PLANS_SLOW } else { MAX_PLANS };
@@ -152,12 +155,6 @@ impl Planner<'_> {
         let made = made(&prepared, &options, self.machine, Instant::now())?;
         Ok((prepared, made))
     }
-}
-
-/// The symbols that steps iterate over.
-fn used_symbols(plan: &Plan, machine: &Machine) -> BTreeSet<SymbolId> {
-    let steps = plan.entries.iter().flat_map(|e| step_costs(plan, e, machine));
-    steps.flat_map(|(s, _)| s.space.iter().flat_map(|a| a.size.poly().symbols())).collect()
 }
 
 /// Schedules for sizes from 1 to `top` of one symbol.

@@ -63,75 +63,104 @@ static ONE: Monomial = Monomial::new();
 
 /// An exact polynomial with integer coefficients. Arithmetic saturates at the limits of `i128`.
 ///
-/// Most sizes are numbers, and a plan of many tensors holds millions of them, so a constant is kept without allocation, and copies share their
-/// terms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+/// Most sizes are numbers, and a plan of many tensors holds millions of them, so a number takes two words and no allocation, and copies share
+/// their terms.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Monomial, i128>", into = "BTreeMap<Monomial, i128>")]
-pub struct Poly {
-    constant: i128,
-    /// The other terms, if there are any: no empty monomial, no coefficient zero.
-    rest: Option<Arc<Terms>>,
+pub struct Poly(Repr);
+
+/// One form for each polynomial.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Repr {
+    Number(i64),
+    /// Anything else: a symbol occurs, or the number is larger. No coefficient is zero.
+    Terms(Arc<Terms>),
 }
 
 type Terms = BTreeMap<Monomial, i128>;
 
-/// The terms of a constant.
+/// The terms of a number.
 static NONE: Terms = Terms::new();
 
-impl From<BTreeMap<Monomial, i128>> for Poly {
-    fn from(mut terms: BTreeMap<Monomial, i128>) -> Poly {
-        let constant = terms.remove(&ONE).unwrap_or(0);
+impl From<Terms> for Poly {
+    fn from(mut terms: Terms) -> Poly {
         terms.retain(|_, c| *c != 0);
-        Poly { constant, rest: (!terms.is_empty()).then(|| Arc::new(terms)) }
+        let number = match (terms.len(), terms.get(&ONE)) {
+            (0, _) => Some(0),
+            (1, Some(&c)) => i64::try_from(c).ok(),
+            _ => None,
+        };
+        Poly(number.map_or_else(|| Repr::Terms(Arc::new(terms)), Repr::Number))
     }
 }
 
-impl From<Poly> for BTreeMap<Monomial, i128> {
+impl From<Poly> for Terms {
     fn from(poly: Poly) -> Self {
-        let mut terms = poly.rest.map(Arc::unwrap_or_clone).unwrap_or_default();
-        if poly.constant != 0 {
-            terms.insert(Monomial::new(), poly.constant);
+        match poly.0 {
+            Repr::Number(0) => Terms::new(),
+            Repr::Number(c) => Terms::from([(ONE.clone(), c.into())]),
+            Repr::Terms(terms) => Arc::unwrap_or_clone(terms),
         }
-        terms
+    }
+}
+
+impl Default for Poly {
+    fn default() -> Self {
+        Poly::zero()
     }
 }
 
 impl Poly {
     /// The constant polynomial.
     pub fn constant(value: i128) -> Poly {
-        Poly { constant: value, rest: None }
+        match i64::try_from(value) {
+            Ok(c) => Poly(Repr::Number(c)),
+            Err(_) => Terms::from([(ONE.clone(), value)]).into(),
+        }
     }
     /// The symbol itself.
     pub fn symbol(symbol: SymbolId) -> Poly {
-        Poly { constant: 0, rest: Some(Arc::new(Terms::from([(vec![(symbol, 1)], 1)]))) }
+        Terms::from([(vec![(symbol, 1)], 1)]).into()
     }
     /// Zero.
     pub fn zero() -> Poly {
-        Poly::default()
+        Poly(Repr::Number(0))
     }
     /// One.
     pub fn one() -> Poly {
-        Poly::constant(1)
+        Poly(Repr::Number(1))
     }
-    fn rest(&self) -> &Terms {
-        self.rest.as_deref().unwrap_or(&NONE)
+    /// The number, and the terms where there is more than a number.
+    fn parts(&self) -> (Option<i64>, &Terms) {
+        match &self.0 {
+            Repr::Number(c) => (Some(*c), &NONE),
+            Repr::Terms(terms) => (None, terms),
+        }
+    }
+    fn coefficient(&self, monomial: &Monomial) -> i128 {
+        let (number, terms) = self.parts();
+        let number = number.filter(|_| monomial.is_empty()).map(i128::from);
+        number.or_else(|| terms.get(monomial).copied()).unwrap_or(0)
     }
     /// The value, if no symbol occurs.
     pub fn as_constant(&self) -> Option<i128> {
-        self.rest.is_none().then_some(self.constant)
+        let (number, terms) = self.parts();
+        number.map(i128::from).or_else(|| terms.get(&ONE).copied().filter(|_| terms.len() == 1))
     }
     /// The terms: coefficients by monomial, constant first.
     pub fn terms(&self) -> impl Iterator<Item = (&Monomial, i128)> {
-        let constant = (self.constant != 0).then_some((&ONE, self.constant));
-        constant.into_iter().chain(self.rest().iter().map(|(m, &c)| (m, c)))
+        let (number, terms) = self.parts();
+        let number = number.filter(|c| *c != 0).map(|c| (&ONE, c.into()));
+        number.into_iter().chain(terms.iter().map(|(m, &c)| (m, c)))
     }
     /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
-        self.constant == 0 && self.rest.is_none()
+        self.0 == Repr::Number(0)
     }
     /// The value where `value_of` gives each symbol's, saturating.
     pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
-        self.rest().iter().fold(self.constant, |sum, (monomial, &c)| {
+        let (number, terms) = self.parts();
+        terms.iter().fold(number.unwrap_or(0).into(), |sum: i128, (monomial, &c)| {
             let product = monomial
                 .iter()
                 .fold(c, |p, &(s, e)| p.saturating_mul((value_of(s) as i128).saturating_pow(e)));
@@ -140,25 +169,21 @@ impl Poly {
     }
     /// The exponent of `symbol` in the term where it is largest (0 if it does not occur).
     pub fn degree(&self, symbol: SymbolId) -> u32 {
-        self.rest()
-            .keys()
-            .flat_map(|m| m.iter())
-            .filter(|(s, _)| *s == symbol)
-            .map(|&(_, e)| e)
-            .max()
-            .unwrap_or(0)
+        let exponents = self.parts().1.keys().flatten();
+        exponents.filter(|(s, _)| *s == symbol).map(|&(_, e)| e).max().unwrap_or(0)
     }
     /// The symbols that occur, in order.
     pub fn symbols(&self) -> Vec<SymbolId> {
-        let mut all: Vec<_> = self.rest().keys().flat_map(|m| m.iter().map(|&(s, _)| s)).collect();
+        let mut all: Vec<_> = self.parts().1.keys().flatten().map(|&(s, _)| s).collect();
         all.sort();
         all.dedup();
         all
     }
     /// Replaces every symbol for which `value_of` is `Some` by that value.
     pub fn substitute(&self, mut value_of: impl FnMut(SymbolId) -> Option<i64>) -> Poly {
-        let mut out = Poly::constant(self.constant);
-        for (monomial, &c) in self.rest() {
+        let Repr::Terms(terms) = &self.0 else { return self.clone() };
+        let mut out = Terms::new();
+        for (monomial, &c) in terms.iter() {
             let (mut coef, mut rest) = (c, Monomial::new());
             for &(s, e) in monomial {
                 match value_of(s) {
@@ -166,43 +191,22 @@ impl Poly {
                     None => rest.push((s, e)),
                 }
             }
-            out.add_term(rest, coef);
+            add_term(&mut out, rest, coef);
         }
-        out
+        out.into()
     }
     /// Whether every coefficient of `self` is at most that of `other` (then `self ≤ other` at all sizes ≥ 0).
     pub fn dominated_by(&self, other: &Poly) -> bool {
-        self.constant <= other.constant
-            && self.rest().iter().all(|(m, &c)| c <= other.rest().get(m).copied().unwrap_or(0))
-            && other.rest().iter().all(|(m, &c)| c >= 0 || self.rest().contains_key(m))
+        self.terms().all(|(m, c)| c <= other.coefficient(m))
+            && other.terms().all(|(m, c)| c >= self.coefficient(m))
     }
     /// Coefficient-wise maximum: at least both at all sizes ≥ 0.
     pub fn upper(&self, other: &Poly) -> Poly {
-        let mut out = self.clone();
-        out.constant = out.constant.max(other.constant);
-        for (m, &c) in other.rest() {
-            let mine = out.rest().get(m).copied().unwrap_or(0);
-            if c > mine {
-                out.add_term(m.clone(), c.saturating_sub(mine));
-            }
+        if let (Repr::Number(a), Repr::Number(b)) = (&self.0, &other.0) {
+            return Poly(Repr::Number(*a.max(b)));
         }
-        out
-    }
-    fn add_term(&mut self, monomial: Monomial, coef: i128) {
-        if monomial.is_empty() {
-            self.constant = self.constant.saturating_add(coef);
-            return;
-        }
-        if coef == 0 {
-            return;
-        }
-        let terms = Arc::make_mut(self.rest.get_or_insert_default());
-        let entry = terms.entry(monomial).or_insert(0);
-        *entry = entry.saturating_add(coef);
-        if *entry == 0 {
-            terms.retain(|_, c| *c != 0);
-            self.rest = self.rest.take().filter(|t| !t.is_empty());
-        }
+        let larger = |(m, _): (&Monomial, i128)| (m.clone(), self.coefficient(m).max(other.coefficient(m)));
+        self.terms().chain(other.terms()).map(larger).collect::<Terms>().into()
     }
     /// Written with the symbols' names: `4*b + 8`.
     pub fn display(&self, mut name_of: impl FnMut(SymbolId) -> String) -> String {
@@ -233,27 +237,37 @@ impl From<u64> for Poly {
     }
 }
 
+/// Adds a term, saturating.
+fn add_term(terms: &mut Terms, monomial: Monomial, coef: i128) {
+    let sum = terms.entry(monomial).or_insert(0);
+    *sum = sum.saturating_add(coef);
+}
+
+/// Adds the terms of `other`, changed by `f`, where two numbers do not do.
+fn combined(a: &Poly, b: &Poly, quick: fn(i64, i64) -> Option<i64>, f: fn(i128) -> i128) -> Poly {
+    if let (Repr::Number(a), Repr::Number(b)) = (&a.0, &b.0)
+        && let Some(c) = quick(*a, *b)
+    {
+        return Poly(Repr::Number(c));
+    }
+    let mut out: Terms = a.clone().into();
+    for (m, c) in b.terms() {
+        add_term(&mut out, m.clone(), f(c));
+    }
+    out.into()
+}
+
 impl std::ops::Add for &Poly {
     type Output = Poly;
     fn add(self, other: &Poly) -> Poly {
-        let mut out = self.clone();
-        out.constant = out.constant.saturating_add(other.constant);
-        for (m, &c) in other.rest() {
-            out.add_term(m.clone(), c);
-        }
-        out
+        combined(self, other, i64::checked_add, |c| c)
     }
 }
 
 impl std::ops::Sub for &Poly {
     type Output = Poly;
     fn sub(self, other: &Poly) -> Poly {
-        let mut out = self.clone();
-        out.constant = out.constant.saturating_sub(other.constant);
-        for (m, &c) in other.rest() {
-            out.add_term(m.clone(), c.saturating_neg());
-        }
-        out
+        combined(self, other, i64::checked_sub, i128::saturating_neg)
     }
 }
 
@@ -265,17 +279,17 @@ impl std::ops::Mul for &Poly {
         if let (Some(a), Some(b)) = (self.as_constant(), other.as_constant()) {
             return Poly::constant(a.saturating_mul(b));
         }
-        let mut out = Poly::zero();
+        let mut out = Terms::new();
         for (ma, ca) in self.terms() {
             for (mb, cb) in other.terms() {
                 let mut exponents: BTreeMap<SymbolId, u32> = ma.iter().copied().collect();
                 for &(s, e) in mb {
                     *exponents.entry(s).or_insert(0) += e;
                 }
-                out.add_term(exponents.into_iter().collect(), ca.saturating_mul(cb));
+                add_term(&mut out, exponents.into_iter().collect(), ca.saturating_mul(cb));
             }
         }
-        out
+        out.into()
     }
 }
 
@@ -361,6 +375,21 @@ mod tests {
         assert_eq!(Poly::from(BTreeMap::from(q.clone())), q);
         assert_eq!(q.terms().count(), 1 + p.terms().count());
         assert_eq!((&q - &q).as_constant(), Some(0));
+    }
+
+    #[test]
+    fn numbers_beyond_a_word_are_exact_too() {
+        let big = Poly::constant(1 << 70);
+        assert_eq!(big.as_constant(), Some(1 << 70));
+        assert_eq!(&big - &Poly::constant((1 << 70) - 5), Poly::constant(5));
+        assert_eq!(&Poly::constant(i64::MAX.into()) + &Poly::one(), Poly::constant(1 << 63));
+        assert_eq!(&Poly::constant(1 << 40) * &Poly::constant(1 << 40), Poly::constant(1 << 80));
+        assert_eq!((&big + &Poly::symbol(SymbolId(0))).eval(|_| 3), (1 << 70) + 3);
+        assert!(Poly::one().dominated_by(&big) && !big.dominated_by(&Poly::one()));
+        assert_eq!(big.upper(&Poly::one()), big);
+        let b = Poly::symbol(SymbolId(0));
+        assert_eq!((&b - &Poly::constant(7)).upper(&b), b);
+        assert_eq!(Poly::from(BTreeMap::from(big.clone())), big);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::ir::*;
 use crate::kernel;
 use crate::schedule::live::flatten;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tn_ir::dtype::DType;
 use tn_ir::scalar::{ScalarFn, ScalarOp};
 use tn_ir::size::{Dim, Poly, SymbolId, SymbolKind, numel};
@@ -159,6 +160,17 @@ pub fn declared_max(plan: &Plan, s: SymbolId) -> i64 {
         Some(SymbolKind::Dyn { max: Some(m), .. }) => i64::try_from(*m).unwrap_or(i64::MAX),
         _ => hint(plan, s),
     }
+}
+
+/// The symbols that steps iterate over.
+pub fn used_symbols(plan: &Plan) -> BTreeSet<SymbolId> {
+    let mut used = BTreeSet::new();
+    for f in plan.entries.iter().flat_map(|e| flatten(&e.body)) {
+        if let Item::Step(s) = f.item {
+            used.extend(s.space.iter().flat_map(|a| a.size.poly().symbols()));
+        }
+    }
+    used
 }
 
 /// The steps of an entry in order, each with its cost at the hints.

@@ -11,6 +11,8 @@ use tn_ir::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 pub(crate) struct Bodies {
     pub all: Vec<ScalarFn>,
     known: HashMap<ScalarFn, BodyId>,
+    /// The products, which most steps compute, by what is conjugated.
+    products: [[Option<BodyId>; 2]; 2],
 }
 
 impl Bodies {
@@ -22,6 +24,16 @@ impl Bodies {
         let id = BodyId(self.all.len() as u32);
         self.all.push(f.clone());
         self.known.insert(f, id);
+        id
+    }
+    /// The product of two numbers or their conjugates.
+    pub fn product(&mut self, conj_a: bool, conj_b: bool) -> BodyId {
+        let (a, b) = (usize::from(conj_a), usize::from(conj_b));
+        if let Some(id) = self.products[a][b] {
+            return id;
+        }
+        let id = self.add(ScalarFn::product(conj_a, conj_b));
+        self.products[a][b] = Some(id);
         id
     }
     /// A number without arguments.

@@ -45,7 +45,9 @@ pub(crate) struct Emitter<'a> {
     pub buffers: Arena<BufferId, Buffer>,
     pub vars: Vec<LoopVar>,
     var_of: BTreeMap<VarId, u32>,
-    buffer_of: BTreeMap<DagId, BufferId>,
+    /// By node.
+    buffer_of: Vec<Option<BufferId>>,
+    /// Of what is made anew in every round.
     local: BTreeMap<DagId, BufferId>,
 }
 
@@ -68,14 +70,14 @@ impl<'a> Emitter<'a> {
             buffers: Arena::new(),
             vars: vec![],
             var_of: BTreeMap::new(),
-            buffer_of: BTreeMap::new(),
+            buffer_of: vec![None; dag.len()],
             local: BTreeMap::new(),
         }
     }
 
     /// The buffer of a node that is computed or given.
     fn buffer(&mut self, n: DagId) -> BufferId {
-        if let Some(&b) = self.buffer_of.get(&n).or_else(|| self.local.get(&n)) {
+        if let Some(b) = self.buffer_of[n.0 as usize].or_else(|| self.local.get(&n).copied()) {
             return b;
         }
         let (class, offset) = match self.homes.get(&n) {
@@ -86,10 +88,10 @@ impl<'a> Emitter<'a> {
         let (name, len) = (self.names.of(n), numel(self.dag.dims(n)));
         let id = self.buffers.push(Buffer { class, name, len, offset, live: (0, 0) });
         if self.dag.info(n).depth > 0 {
-            self.local.insert(n, id)
+            self.local.insert(n, id);
         } else {
-            self.buffer_of.insert(n, id)
-        };
+            self.buffer_of[n.0 as usize] = Some(id);
+        }
         id
     }
 
@@ -270,7 +272,7 @@ impl<'a> Emitter<'a> {
                 let (space, axes) = space_of(out_labels, &sizes);
                 let ins = vec![self.read(*a, a_labels, &space), self.read(*b, b_labels, &space)];
                 let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
-                let body = self.bodies.add(tn_ir::scalar::ScalarFn::product(*conj_a, *conj_b));
+                let body = self.bodies.product(*conj_a, *conj_b);
                 let value =
                     product((&self.shown(*a, a_labels), *conj_a), (&self.shown(*b, b_labels), *conj_b));
                 self.push(target, axes, ins, out, body, Fold::Sum, target.write, (out_labels, value), items);
