@@ -10,7 +10,10 @@ use crate::regions::RegionRules;
 use crate::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use crate::size::{Dim, numel};
 use num_complex::Complex64;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// So many open indices of length 1 are carried along: to put them back at the end may take a copy of the result.
+const MANY_UNITS: usize = 16;
 
 /// Why a program cannot be lowered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,11 +234,11 @@ impl Lowering<'_> {
     }
 
     /// A copy tensor that stayed in a region: one along each of its different indices that are not sliced.
-    fn ones_of(&mut self, region: &Region, indices: &[u32], var_of: &BTreeMap<u32, VarId>) -> Labelled {
+    fn ones_of(&mut self, region: &Region, indices: &[u32], is_left_out: impl Fn(&u32) -> bool) -> Labelled {
         let mut labels: Vec<u32> = indices.to_vec();
         labels.sort_unstable();
         labels.dedup();
-        labels.retain(|i| !var_of.contains_key(i));
+        labels.retain(|i| !is_left_out(i));
         let dims: Vec<Dim> = labels.iter().map(|&i| region.sizes[i as usize].dim()).collect();
         Labelled::new(self.dag.ones(&dims), labels)
     }
@@ -276,10 +279,12 @@ impl Lowering<'_> {
             Some(n) => sliced.iter().copied().zip(self.dag.nests[n].vars.clone()).collect(),
             None => BTreeMap::new(),
         };
+        let units = units(region);
         // how many tensors still carry each index; an open one counts once more
         let mut carriers = vec![0u32; region.sizes.len()];
         let inner: Vec<u32> = region.output.iter().copied().filter(|i| !var_of.contains_key(i)).collect();
-        for &i in &inner {
+        let open: Vec<u32> = inner.iter().copied().filter(|i| !units.contains(i)).collect();
+        for &i in &open {
             carriers[i as usize] += 1;
         }
         let mut tensors: Vec<Option<Labelled>> = Vec::with_capacity(region.inputs.len() * 2);
@@ -292,7 +297,8 @@ impl Lowering<'_> {
                 _ => self.value[&input.value],
             };
             if self.copies && is_copy(self.program, input.value) {
-                let ones = self.ones_of(region, &input.indices, &var_of);
+                let ones =
+                    self.ones_of(region, &input.indices, |i| var_of.contains_key(i) || units.contains(i));
                 count(&ones.labels, &mut carriers, 1);
                 tensors.push(Some(ones));
                 continue;
@@ -307,8 +313,12 @@ impl Lowering<'_> {
                 Some(n) if tree.remake => self.dag.at_inside(value, picks, n),
                 _ => self.dag.at(value, picks),
             };
-            let labels: Vec<u32> =
-                input.indices.iter().copied().filter(|i| !var_of.contains_key(i)).collect();
+            let all: Vec<u32> = input.indices.iter().copied().filter(|i| !var_of.contains_key(i)).collect();
+            let labels: Vec<u32> = all.iter().copied().filter(|i| !units.contains(i)).collect();
+            let node = match labels.len() < all.len() {
+                true => self.dag.einsum1(node, &all, &labels, false, |_| Dim::Const(1)),
+                false => node,
+            };
             count(&labels, &mut carriers, 1);
             tensors.push(Some(Labelled { node, labels, conj: input.conj }));
         }
@@ -328,7 +338,7 @@ impl Lowering<'_> {
             count(&a.labels, &mut carriers, -1);
             count(&b.labels, &mut carriers, -1);
             let out =
-                if step + 1 == steps { inner.clone() } else { kept_labels(&a.labels, &b.labels, &carriers) };
+                if step + 1 == steps { open.clone() } else { kept_labels(&a.labels, &b.labels, &carriers) };
             let mut node = self.dag.einsum2(a, b, &out);
             if let Some(logs) = logs.as_deref_mut() {
                 node = self.rescale(node, logs);
@@ -401,6 +411,14 @@ fn count(labels: &[u32], carriers: &mut [u32], by: i32) {
             carriers[l as usize] = carriers[l as usize].wrapping_add_signed(by);
         }
     }
+}
+
+/// The open indices of length 1, where there are many. Results without them are the same arrays, and a result with all of them would have as many axes
+/// as the network has tensors.
+fn units(region: &Region) -> BTreeSet<u32> {
+    let one = |i: &u32| region.sizes[*i as usize].dim() == Dim::Const(1);
+    let units: BTreeSet<u32> = region.output.iter().copied().filter(one).collect();
+    if units.len() > MANY_UNITS { units } else { BTreeSet::new() }
 }
 
 /// Labels of a result: those that others still carry; shared ones (batch) first, then a's, then b's, so that the step is a batched matrix product.

@@ -69,7 +69,8 @@ fn alias(dag: &Dag, all: &[View], n: DagId) -> Option<View> {
         }
         Op::Einsum1 { a, a_labels, out_labels, conj: false } => {
             let distinct = (0..out_labels.len()).all(|i| !out_labels[..i].contains(&out_labels[i]));
-            if !distinct || a_labels.iter().any(|l| !out_labels.contains(l)) {
+            let is_summed = |(l, d): (&u32, &Dim)| *d != Dim::Const(1) && !out_labels.contains(l);
+            if !distinct || a_labels.iter().zip(dag.dims(*a)).any(is_summed) {
                 return None;
             }
             let of = &all[a.0 as usize];

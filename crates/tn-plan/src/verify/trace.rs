@@ -59,7 +59,10 @@ pub(super) fn position(
                 if (0..out_labels.len()).any(|i| out_labels[..i].contains(&out_labels[i])) {
                     return None;
                 }
-                index = a_labels.iter().map(at).collect::<Option<_>>()?;
+                // a sum over one element is that element
+                let only = |d: &Dim| (*d == Dim::Const(1)).then_some(0);
+                let axes = a_labels.iter().zip(dag.dims(*a));
+                index = axes.map(|(l, d)| at(l).or_else(|| only(d))).collect::<Option<_>>()?;
                 n = *a;
             }
             _ => return None,
