@@ -56,9 +56,13 @@ impl<'a> Clock<'a> {
         self.end().map(|e| e.as_secs_f64() - self.elapsed())
     }
 
+    /// Whether the search was asked to stop.
+    pub fn stopped(&self) -> bool {
+        self.opts.progress.as_ref().is_some_and(|p| p.stopped())
+    }
+
     /// Whether the time is over or the search was asked to stop.
     pub fn over(&self) -> bool {
-        self.opts.progress.as_ref().is_some_and(|p| p.stopped())
-            || self.end().is_some_and(|e| self.start.elapsed() >= e)
+        self.stopped() || self.end().is_some_and(|e| self.start.elapsed() >= e)
     }
 }

@@ -28,6 +28,8 @@ const WINDOW: usize = 320;
 const JOBS: u64 = 4;
 /// Building and rating the windows of a large tree take so many times as long as its first greedy tree, where its tensors have many legs.
 const FOREST: f64 = 8.0;
+/// The first kinds of starts are sweeps, and take less than a greedy tree: so many are tried even where the time is over.
+const SURE: usize = 2;
 /// Where neither a number of trials nor a time is given, the search ends after this many rounds without a better tree.
 const STILL: u32 = 4;
 /// Rounds that anneal the starts; from then on, new starts are drawn now and then.
@@ -38,6 +40,10 @@ const HOT: f64 = 0.5;
 const NEW_LINE: u64 = 1 << 32;
 /// Trials where neither a number nor a time is given.
 const TRIALS: u32 = 48;
+
+/// The legs of a step that its caller looks at one by one, about, and what one more takes in comparison.
+const MANY_LEGS: f64 = 20.0;
+const SHARE_OF_MORE: f64 = 0.1;
 
 /// A tree of the model with slices, and what it is worth.
 #[derive(Clone, Debug)]
@@ -155,16 +161,26 @@ impl Search<'_> {
             self.clock.keep(0.0);
             return;
         }
-        self.clock.keep(after.seconds_per_leg * self.legs(best));
+        // of many legs, most run together as one
+        let work = |legs: f64| legs.min(MANY_LEGS) + SHARE_OF_MORE * (legs - MANY_LEGS).max(0.0);
+        self.clock.keep(after.seconds_per_leg * self.step_legs(best).map(work).sum::<f64>());
     }
 
     /// The legs of the operands and results of all steps.
     pub fn legs(&self, c: &Candidate) -> f64 {
+        self.step_legs(c).sum()
+    }
+
+    /// The legs of the operands and the result of each step.
+    fn step_legs(&self, c: &Candidate) -> impl Iterator<Item = f64> {
         let unit = Model { lg: vec![1.0; self.model.lg.len()], ..self.model.clone() };
         let walk = unit.walk(&c.path, &[]);
-        let results: f64 = walk.size[unit.n()..].iter().sum();
-        let operands = walk.kids.iter().map(|&(a, b)| walk.size[a as usize] + walk.size[b as usize]);
-        operands.sum::<f64>() + results
+        let n = unit.n();
+        let legs = move |k: usize| {
+            let (a, b) = walk.kids[k];
+            walk.size[a as usize] + walk.size[b as usize] + walk.size[n + k]
+        };
+        (0..c.path.len()).map(legs)
     }
 
     /// Whether the time left is too short to take the best tree apart into windows and to rate it again. Where tensors have many legs, that takes
@@ -272,17 +288,20 @@ fn rounds(search: &Search<'_>, best: &mut Candidate, elite: &mut Elite) -> bool 
     let mut pool: Vec<(u64, f64, Path)> = Vec::new();
     let mut kinds = Kinds::default();
     for round in 0..rounds {
-        if started >= trials || search.clock.over() || (round > 0 && search.clock.elapsed() > 0.1 * total) {
+        let is_late = search.clock.over() || search.clock.elapsed() > 0.1 * total;
+        if started >= trials || search.clock.stopped() || (round > 0 && is_late) {
             break;
         }
+        let sure = if round == 0 { SURE } else { 0 };
         // with a time limit, no more starts than a third of what is left allows
         let all = KINDS as usize;
         let afford =
             search.clock.left().map_or(f64::INFINITY, |l| l / 3.0 / search.unit.max(1e-9) * threads as f64);
-        let count = (afford as usize).min(all);
+        let count = (afford as usize).clamp(sure, all);
         let made = parallel(threads, count, |k| {
             let i = started + k as u64;
-            (!search.clock.over()).then(|| search.start(i)).map(|(cost, path)| (i, cost, path))
+            let go = k < sure || !search.clock.over();
+            go.then(|| search.start(i)).map(|(cost, path)| (i, cost, path))
         });
         for (i, cost, path) in made.into_iter().flatten() {
             kinds.note(i, cost);
@@ -301,7 +320,8 @@ fn rounds(search: &Search<'_>, best: &mut Candidate, elite: &mut Elite) -> bool 
     pool.retain(|p| p.1 <= bar);
     let afford =
         search.clock.left().map_or(ELITE as f64, |l| l / 3.0 / search.unit.max(1e-9) * threads as f64);
-    pool.truncate(afford.max(0.0) as usize);
+    let sure = usize::from(pool.first().is_some_and(|p| p.1 < best.score.second));
+    pool.truncate((afford as usize).max(sure));
     let rated = parallel(threads, pool.len(), |k| Candidate {
         line: pool[k].0 + 1,
         ..search.rate_core(pool[k].2.clone(), &[])
