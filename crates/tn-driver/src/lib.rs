@@ -45,11 +45,13 @@ mod sharing;
 mod stages;
 pub mod table;
 pub mod values;
+mod watch;
 
 pub use compile::{Compiled, Prepared, compile, compile_prepared, network_names, prepare, prepared_drawing};
 pub use error::{Error, Infeasible, Limit, SourceErrors};
-pub use options::{Options, Preset, Seen, Source, Watch};
+pub use options::{Options, Preset, Source};
 pub use plan_file::{has_entries, is_within, load_plan, parse_plan, to_ron};
 pub use rules::{Row, Rules};
 pub use stages::{Built, Rewritten, leaf_infos};
 pub use tn_order::Minimize;
+pub use watch::{Figure, Seen, Tell, Watch};

@@ -26,6 +26,7 @@ use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built, Target};
+use crate::watch::{Figure, Seen};
 use tn_ir::size::SymbolKind;
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
@@ -208,6 +209,9 @@ impl<'a> Search<'a> {
     fn offer(&mut self, peak: u128, base: &Base, plan: Plan) {
         let cost = joint::figure(&plan.summary, self.options.minimize);
         if peak <= self.limit && self.best.as_ref().is_none_or(|b| cost < b.cost) {
+            if let Some(tell) = self.options.watch.as_ref().and_then(|w| w.tell.as_ref()) {
+                tell(&Seen::Plan(Figure { minimize: self.options.minimize, log10: cost.log10() }));
+            }
             self.best = Some(Fitting { cost, plan, base: base.clone() });
         }
     }
@@ -590,7 +594,8 @@ fn infeasible(
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use crate::options::{Source, Watch};
+    use crate::options::Source;
+    use crate::watch::Watch;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;

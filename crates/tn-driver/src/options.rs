@@ -2,10 +2,9 @@
 
 use crate::paths::PathFile;
 use crate::rules::Rules;
-use std::fmt;
+use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tn_ir::dtype::DType;
 use tn_order::Minimize;
@@ -76,51 +75,6 @@ impl Preset {
             Preset::Auto => None,
             Preset::Best => Some(384),
         }
-    }
-}
-
-/// A moment of a search.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// The region that is searched.
-    pub region: &'a str,
-    /// Its place among the regions, from 1.
-    pub place: usize,
-    /// How many regions there are.
-    pub of: usize,
-    /// What the search says.
-    pub report: tn_order::Report,
-}
-
-/// Who is told of moments of a search.
-pub type Tell = Arc<dyn Fn(&Seen<'_>) + Send + Sync>;
-
-/// A window on the search, and the flag that ends it.
-#[derive(Clone, Default)]
-pub struct Watch {
-    /// Once set, the search ends with the best plan so far, which then says that it is `time_limited`.
-    pub stop: Arc<AtomicBool>,
-    /// Called where something better was found, by one thread at a time.
-    pub tell: Option<Tell>,
-}
-
-impl Watch {
-    /// Whether the search was asked to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("stop", &self.stop).field("tell", &self.tell.is_some()).finish()
-    }
-}
-
-impl PartialEq for Watch {
-    /// Whether both are the same window.
-    fn eq(&self, other: &Watch) -> bool {
-        Arc::ptr_eq(&self.stop, &other.stop)
     }
 }
 

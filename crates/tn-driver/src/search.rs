@@ -5,8 +5,9 @@ use crate::cache::{Cache, Whole};
 use crate::compile::{MAX_LOG2_ELEMENTS, Prepared};
 use crate::error::{Error, Infeasible, Limit};
 use crate::kept::{Keeper, Place};
-use crate::options::{Options, Seen};
+use crate::options::Options;
 use crate::stages::{Target, entries};
+use crate::watch::{Figure, Seen};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use tn_ir::program::NodeId;
 use tn_ir::region::Region;
 use tn_ir::size::{Symbol, SymbolKind};
-use tn_order::{After, Network, Outcome, Tree, fit};
+use tn_order::{After, Minimize, Network, Outcome, Tree, fit};
 use tn_plan::cost::{Machine, peak_bytes_at_max};
 use tn_plan::ir::Plan;
 
@@ -33,6 +34,26 @@ pub(crate) struct Searcher {
     places: BTreeMap<NodeId, usize>,
     /// Results of regions that outputs give as logarithms.
     rescaled: BTreeSet<NodeId>,
+    unit: Unit,
+}
+
+/// What the figures of a search of orders are counted in (log10).
+#[derive(Clone, Copy)]
+struct Unit {
+    /// Of the time for a multiply-add, in seconds.
+    seconds: f64,
+    /// Of an element, in bytes.
+    bytes: f64,
+}
+
+impl Unit {
+    fn of(self, minimize: Minimize) -> f64 {
+        match minimize {
+            Minimize::Time => self.seconds,
+            Minimize::Peak | Minimize::Bytes => self.bytes,
+            Minimize::Macs | Minimize::Size => 0.0,
+        }
+    }
 }
 
 /// The declared maxima of run-time sizes, up to which a memory limit holds; nothing if there are none.
@@ -127,6 +148,8 @@ impl Searcher {
             Some(file) => file.trees(prepared)?,
             None => Trees::new(),
         };
+        let dtype = prepared.program.dtype;
+        let unit = Unit { seconds: -machine.rate(dtype).log10(), bytes: (dtype.bytes() as f64).log10() };
         let machine = machine.to_ron().map_err(|e| Error::internal("machine", e))?;
         Ok(Searcher {
             began,
@@ -141,6 +164,7 @@ impl Searcher {
             }),
             places: prepared.regions.iter().enumerate().map(|(k, r)| (r.result, k)).collect(),
             rescaled: prepared.program.outputs.iter().filter(|o| o.log).map(|o| o.node).collect(),
+            unit,
         })
     }
 
@@ -153,6 +177,7 @@ impl Searcher {
             keeper: None,
             places: self.places.clone(),
             rescaled: self.rescaled.clone(),
+            unit: self.unit,
         }
     }
 
@@ -428,8 +453,15 @@ impl Searcher {
         let watch = options.watch.as_ref()?;
         let place = self.places.get(&region.result).map_or(0, |k| k + 1);
         let (name, of, tell) = (region.name.clone(), self.places.len(), watch.tell.clone());
+        let minimize = options.minimize;
         let report = tell.map(|tell| -> tn_order::Callback {
-            Box::new(move |report| tell(&Seen { region: &name, place, of, report: *report }))
+            let unit = self.unit.of(options.minimize);
+            let whole = options.memory.is_some();
+            Box::new(move |report| {
+                let log10 = report.log2_value * std::f64::consts::LOG10_2 + unit;
+                let best = (report.valid && !whole).then_some(Figure { minimize, log10 });
+                tell(&Seen::Region { name: &name, place, of, best });
+            })
         });
         Some(Arc::new(tn_order::Progress { stop: watch.stop.clone(), report }))
     }

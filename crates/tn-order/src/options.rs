@@ -30,10 +30,10 @@ pub struct Report {
     pub elapsed: f64,
     /// Seconds left, where the search has a time limit.
     pub left: Option<f64>,
-    /// log10 of the multiply-adds of the best plan so far, slices included.
-    pub log10_macs: f64,
-    /// log2 of the largest result of the best plan so far.
-    pub log2_max_size: f64,
+    /// log2 of the objective of the best plan so far, slices included: multiply-adds, or elements; for the time, multiply-adds that would take as long.
+    pub log2_value: f64,
+    /// Whether it is within the limits.
+    pub valid: bool,
 }
 
 /// What is told of a state of the search.

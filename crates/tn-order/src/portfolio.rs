@@ -195,8 +195,8 @@ impl Search<'_> {
             f(&Report {
                 elapsed: self.clock.elapsed(),
                 left: self.clock.left(),
-                log10_macs: best.score.second * std::f64::consts::LOG10_2,
-                log2_max_size: best.max_size,
+                log2_value: best.score.value,
+                valid: best.score.excess <= 0.0,
             });
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tn_driver::{Seen, Watch};
+use tn_driver::{Figure, Seen, Watch};
 
 /// A search that is over sooner shows nothing.
 const QUIET: Duration = Duration::from_millis(300);
@@ -30,13 +30,14 @@ pub struct Progress {
 }
 
 /// What the line says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct State {
     region: String,
     place: usize,
     of: usize,
-    log10_macs: f64,
-    log2_max_size: f64,
+    /// Of the region; or of the whole plan, where a limit is on that.
+    best: Option<Figure>,
+    whole: bool,
 }
 
 impl Progress {
@@ -53,7 +54,7 @@ impl Progress {
         }
         let state: Arc<Mutex<Option<State>>> = Arc::default();
         let told = state.clone();
-        watch.tell = Some(Arc::new(move |seen: &Seen<'_>| *lock(&told) = Some(State::of(seen))));
+        watch.tell = Some(Arc::new(move |seen: &Seen<'_>| lock(&told).get_or_insert_default().see(seen)));
         let (end, ended) = mpsc::channel();
         let began = Instant::now();
         let draw = move || {
@@ -82,13 +83,13 @@ impl Drop for Progress {
 }
 
 impl State {
-    fn of(seen: &Seen<'_>) -> State {
-        State {
-            region: seen.region.to_owned(),
-            place: seen.place,
-            of: seen.of,
-            log10_macs: seen.report.log10_macs,
-            log2_max_size: seen.report.log2_max_size,
+    fn see(&mut self, seen: &Seen<'_>) {
+        match *seen {
+            Seen::Plan(best) => (self.best, self.whole) = (Some(best), true),
+            Seen::Region { name, place, of, best } => {
+                let best = if self.whole { self.best } else { best };
+                *self = State { region: name.to_owned(), place, of, best, whole: self.whole };
+            }
         }
     }
 }
@@ -108,7 +109,7 @@ fn clear() {
     }
 }
 
-/// `planning z (1 of 3): best 10^13.12 multiply-adds, largest 2^27.0 elements, 4 s left`
+/// `planning z (1 of 3): best 10^13.12 multiply-adds, 4 s left`
 fn text(state: Option<&State>, elapsed: Duration, limit: Option<Duration>) -> String {
     let time = match limit {
         Some(limit) => format!("{:.0} s left", limit.saturating_sub(elapsed).as_secs_f64().ceil()),
@@ -116,10 +117,11 @@ fn text(state: Option<&State>, elapsed: Duration, limit: Option<Duration>) -> St
     };
     let Some(s) = state else { return format!("planning: {time}") };
     let part = if s.of > 1 { format!(" ({} of {})", s.place, s.of) } else { String::new() };
-    let rest = format!(
-        "{part}: best 10^{:.2} multiply-adds, largest 2^{:.1}, {time}",
-        s.log10_macs, s.log2_max_size
-    );
+    let best = match &s.best {
+        Some(best) => format!("best {best}"),
+        None => "no plan within the limit yet".to_owned(),
+    };
+    let rest = format!("{part}: {best}, {time}");
     let room = COLUMNS.saturating_sub("planning ".len() + rest.chars().count());
     let mut name = s.region.clone();
     if name.chars().count() > room {
@@ -147,15 +149,26 @@ fn interrupted() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tn_order::Minimize;
 
     #[test]
     fn the_line_says_what_counts_and_fits() {
-        let state = State { region: "z".into(), place: 2, of: 3, log10_macs: 13.117, log2_max_size: 27.0 };
-        let left = text(Some(&state), Duration::from_millis(5800), Some(Duration::from_secs(10)));
-        assert_eq!(left, "planning z (2 of 3): best 10^13.12 multiply-adds, largest 2^27.0, 5 s left");
-        let long = State { region: "a_very_long_name_".repeat(9), ..state };
+        let best = |minimize, log10| Some(Figure { minimize, log10 });
+        let mut state = State::default();
+        state.see(&Seen::Region { name: "z", place: 2, of: 3, best: best(Minimize::Macs, 13.117) });
+        let (elapsed, limit) = (Duration::from_millis(5800), Some(Duration::from_secs(10)));
+        let line = |state: &State| text(Some(state), elapsed, limit);
+        assert_eq!(line(&state), "planning z (2 of 3): best 10^13.12 multiply-adds, 5 s left");
+        let long = State { region: "a_very_long_name_".repeat(9), ..state.clone() };
         let text_of = text(Some(&long), Duration::from_secs(1_000_000), None);
         assert!(text_of.chars().count() <= COLUMNS && text_of.contains('…'), "{text_of}");
+        // a limit on the whole plan: orders of regions say nothing
+        let region = |place| Seen::Region { name: "y", place, of: 2, best: None };
+        state.see(&region(1));
+        assert_eq!(line(&state), "planning y (1 of 2): no plan within the limit yet, 5 s left");
+        state.see(&Seen::Plan(Figure { minimize: Minimize::Time, log10: -2.0 }));
+        state.see(&region(2));
+        assert_eq!(line(&state), "planning y (2 of 2): best 10.00 ms, 5 s left");
         assert_eq!(text(None, Duration::from_secs(2), None), "planning: 2 s");
     }
 }
