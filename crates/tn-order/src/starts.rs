@@ -21,6 +21,9 @@ const INTERVAL: f64 = 0.1e-9;
 const FLOW: f64 = 2e7;
 const FLOW_SHARE: f64 = 0.05;
 const FLOW_OPERATION: f64 = 4e-9;
+/// The rounds of averaging at most, where there is little time and where there is much.
+const LEAST_FLOW: usize = 80;
+const MOST_FLOW: usize = 3000;
 /// The trees kept to start again from.
 pub(crate) const ELITE: usize = 6;
 /// The kinds that new starts are made of: those that began best.
@@ -48,13 +51,18 @@ impl Search<'_> {
         let legs: usize = m.legs.iter().map(Vec::len).sum();
         let operations =
             self.clock.left().map_or(FLOW, |l| FLOW.min(FLOW_SHARE * l.max(0.0) / FLOW_OPERATION));
-        let rounds = (operations as usize / legs.max(1)).clamp(40, 3000);
+        let most = (operations as usize / legs.max(1)).clamp(LEAST_FLOW, MOST_FLOW);
+        let flow = |times: f64| flow(m, far(), times, most);
         let order = match kind {
-            0 => climb(m, &flow(m, far(), rounds), [1.0, 0.3, 3.0, 0.1][(turn % 4) as usize]),
+            0 => climb(
+                m,
+                &flow([4.0, 16.0, 8.0][(turn % 3) as usize]),
+                [1.0, 0.3, 3.0, 0.1][(turn % 4) as usize],
+            ),
             1 => sweep(m, Rule::Latest, far(), noise, &mut rng),
-            3 => by_height(&flow(m, far(), rounds)),
+            3 => by_height(&flow([6.0, 3.0, 12.0][(turn % 3) as usize])),
             4 if turn == 0 => (0..m.n() as u32).collect(),
-            4 => climb(m, &flow(m, far(), rounds / 10), [1.0, 3.0, 0.3][(turn % 3) as usize]),
+            4 => climb(m, &flow(1.0), [1.0, 3.0, 0.3][(turn % 3) as usize]),
             5 => sweep(m, Rule::Breadth, far(), noise, &mut rng),
             6 => sweep(m, Rule::Boundary, far(), noise, &mut rng),
             8 | 9 if self.affords(m.n() as f64 * DISSECT) => {

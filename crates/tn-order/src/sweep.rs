@@ -152,11 +152,13 @@ fn sweep_from(
 /// it stays, so that terms of one height are a front (as with Fiedler's vector, the slowest mode of the Laplacian, but also far from its
 /// ends).
 ///
-/// Smoothing is a low-pass filter: a Chebyshev polynomial of degree `rounds` in the averaging over neighbours, which flattens a front that is
-/// about `rounds` wide, where plain averaging needs the square of that (Varga, "Matrix Iterative Analysis", 1962, ch. 5). Takes time linear in rounds
-/// and legs.
-pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<f64> {
-    let height = hops(model, start);
+/// Smoothing is a low-pass filter: a Chebyshev polynomial in the averaging over neighbours, whose degree is `times` the width of the widest front of
+/// hops, at most `most`. Plain averaging needs the square of that (Varga, "Matrix Iterative Analysis", 1962, ch. 5). Takes time linear in the degree
+/// and the legs.
+pub(crate) fn flow(model: &Model, start: usize, times: f64, most: usize) -> Vec<f64> {
+    let (height, width, depth) = hops(model, start);
+    let across = width.min(depth / 4);
+    let rounds = ((times * across as f64) as usize).clamp(LEAST_ROUNDS.min(most), most.max(1));
     // what the polynomial divides the modes across by
     const DAMPED: f64 = 1e3;
     let decay = (2.0 * DAMPED).ln() / (2.0 * rounds.max(1) as f64);
@@ -186,8 +188,11 @@ pub(crate) fn flow(model: &Model, start: usize, rounds: usize) -> Vec<f64> {
     now
 }
 
-/// Hops from the term `start` over legs; other components follow, each far above the one before.
-fn hops(model: &Model, start: usize) -> Vec<f64> {
+/// The degree of the smoothing of a narrow network.
+const LEAST_ROUNDS: usize = 20;
+
+/// Hops from the term `start` over legs; other components follow, each far above the one before. With the most terms at one height.
+fn hops(model: &Model, start: usize) -> (Vec<f64>, usize, usize) {
     let n = model.n();
     let mut holders: Vec<Vec<u32>> = vec![Vec::new(); model.lg.len()];
     for (k, t) in model.legs.iter().enumerate() {
@@ -197,7 +202,7 @@ fn hops(model: &Model, start: usize) -> Vec<f64> {
     }
     let mut height = vec![f64::NAN; n];
     let mut seen = vec![false; model.lg.len()];
-    let mut base = 0.0;
+    let (mut base, mut width, mut depth) = (0.0, 1, 1);
     for seed in std::iter::once(start).chain(0..n) {
         if !height[seed].is_nan() {
             continue;
@@ -220,11 +225,13 @@ fn hops(model: &Model, start: usize) -> Vec<f64> {
                     }
                 }
             }
+            width = width.max(next.len());
             level = next;
         }
+        depth = depth.max((h - base) as usize);
         base = h + 1e3;
     }
-    height
+    (height, width, depth)
 }
 
 /// The mean over a term's legs of the mean over each leg's terms.
