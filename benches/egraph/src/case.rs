@@ -5,7 +5,7 @@ use tn_driver::{Options, Rules, Source};
 use tn_plan::ir::Plan;
 
 /// The sections, in the order of the page.
-pub const SECTIONS: [&str; 4] = ["groups", "joint", "model", "optimising"];
+pub const SECTIONS: [&str; 5] = ["groups", "joint", "corpus", "model", "optimising"];
 
 /// Plans for the same values, to be compared.
 pub struct Case {

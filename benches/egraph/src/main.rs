@@ -7,6 +7,7 @@
 
 mod case;
 mod clock;
+mod corpus;
 mod groups;
 mod harness;
 mod joint;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Usage: tn-bench-egraph [OPTIONS] [SECTION]...
 
-Sections: groups, joint, model, optimising; all of them if none is named.
+Sections: groups, joint, corpus, model, optimising; all of them if none is named.
 
 Options:
   --quick          fewer rounds, workloads and plans: a check that everything works
@@ -60,6 +61,7 @@ fn all(mut settings: Settings) -> Result<(), String> {
         let table = match section.as_str() {
             "groups" => groups::table(&settings)?,
             "joint" => joint::table(&settings)?,
+            "corpus" => corpus::table(&settings)?,
             "model" => model::table(&settings)?,
             _ => optimising::table(&settings)?,
         };

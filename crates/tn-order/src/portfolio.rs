@@ -42,7 +42,7 @@ const NEW_LINE: u64 = 1 << 32;
 const TRIALS: u32 = 48;
 
 /// The legs of a step that its caller looks at one by one, about, and what one more takes in comparison.
-const MANY_LEGS: f64 = 20.0;
+const MANY_LEGS: f64 = 24.0;
 const SHARE_OF_MORE: f64 = 0.1;
 
 /// A tree of the model with slices, and what it is worth.
