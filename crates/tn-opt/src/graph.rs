@@ -44,6 +44,7 @@ pub struct Joint {
     class_of: Vec<Id>,
     /// The different nodes of each class, in the order in which they were made.
     members: BTreeMap<Id, Vec<DagId>>,
+    /// How often two classes became one by [`Joint::equate`].
     unions: usize,
 }
 
@@ -109,6 +110,11 @@ impl Joint {
         let news = self.egraph.union(self.class_of[a.0 as usize], self.class_of[b.0 as usize]);
         self.unions += usize::from(news);
         news
+    }
+
+    /// How often two classes became one because somebody said so.
+    pub fn unions(&self) -> usize {
+        self.unions
     }
 
     /// Restores congruence and the lists of members.

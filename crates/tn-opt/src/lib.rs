@@ -190,7 +190,7 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
     // contractions that other rules made: an order of theirs may pay where they as made do not
     let mut fresh: Vec<DagId> = vec![];
     for round in 0..settings.rounds {
-        let mut news = if round == 0 { met } else { 0 };
+        let unions = joint.unions();
         let mut log = vec![];
         for (k, rule) in RULES.iter().enumerate() {
             if !settings.rules.contains(&k) {
@@ -216,7 +216,6 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
                 let from = joint.len();
                 let new = apply(&mut joint, &mut pairs, rule, n, (window_for(room), scalar));
                 log.push((rule.name.to_owned(), n.0));
-                news += new;
                 *applied.entry(rule.name).or_default() += new;
                 for m in (from..joint.len()).map(|m| DagId(m as u32)) {
                     made_by.entry(m).or_insert((rule.name, n));
@@ -232,7 +231,8 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
         }
         joint.rebuild();
         derivation.rounds.push(log);
-        if news == 0 {
+        // a rule may also make results of its own meet, so classes can merge where nothing of what it returns is news
+        if joint.unions() == unions && (round > 0 || met == 0) {
             break;
         }
         let start: Choice = best.choice.values().map(|&n| (joint.known_class(n), n)).collect();
@@ -255,6 +255,7 @@ pub fn optimise(dag: &Dag, candidates: &[Dag], settings: &Settings) -> Optimised
     let chain = chain(&joint, &best, &made_by, settings, &roots);
     derivation.chosen = best.choice.values().map(|n| n.0).collect();
     let thrifty = thrifty(&joint, &best, settings, &dag.roots);
+    debug_assert!(is_whole(&joint, &best.choice, &roots), "a class that is needed has no choice");
     let dag = rebuilt(&joint, &best.choice, &dag.roots);
     let size = (joint.len(), joint.classes().count());
     Optimised { dag, cost: (before, after), applied, size, limited, chain, derivation, thrifty }
