@@ -8,6 +8,7 @@
 use crate::typed_id;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 typed_id!(
@@ -65,7 +66,7 @@ static ONE: Monomial = Monomial::new();
 ///
 /// Most sizes are numbers, and a plan of many tensors holds millions of them, so a number takes two words and no allocation, and copies share
 /// their terms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Monomial, i128>", into = "BTreeMap<Monomial, i128>")]
 pub struct Poly(Repr);
 
@@ -101,6 +102,13 @@ impl From<Poly> for Terms {
             Repr::Number(c) => Terms::from([(ONE.clone(), c.into())]),
             Repr::Terms(terms) => Arc::unwrap_or_clone(terms),
         }
+    }
+}
+
+impl fmt::Debug for Poly {
+    /// As a formula, `4*s0 + 8`: plans are hashed by this text, whatever the form in memory.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display(|s| format!("s{}", s.0)))
     }
 }
 

@@ -266,10 +266,8 @@ impl<'a> Emitter<'a> {
                 self.push(target, vec![], vec![], vec![], body, Fold::Sum, write, (&[], value), items);
             }
             Op::Einsum2 { a, b, a_labels, b_labels, out_labels, conj_a, conj_b } => {
-                let mut sizes: BTreeMap<u32, Dim> = BTreeMap::new();
-                sizes.extend(a_labels.iter().copied().zip(dag.dims(*a).iter().copied()));
-                sizes.extend(b_labels.iter().copied().zip(dag.dims(*b).iter().copied()));
-                let (space, axes) = space_of(out_labels, &sizes);
+                let operands = [(&a_labels[..], dag.dims(*a)), (&b_labels[..], dag.dims(*b))];
+                let (space, axes) = space_of((out_labels, dims), &operands);
                 let ins = vec![self.read(*a, a_labels, &space), self.read(*b, b_labels, &space)];
                 let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
                 let body = self.bodies.product(*conj_a, *conj_b);
@@ -278,10 +276,7 @@ impl<'a> Emitter<'a> {
                 self.push(target, axes, ins, out, body, Fold::Sum, target.write, (out_labels, value), items);
             }
             Op::Einsum1 { a, a_labels, out_labels, conj } => {
-                let mut sizes: BTreeMap<u32, Dim> = BTreeMap::new();
-                sizes.extend(out_labels.iter().copied().zip(dims.iter().copied()));
-                sizes.extend(a_labels.iter().copied().zip(dag.dims(*a).iter().copied()));
-                let (space, axes) = space_of(out_labels, &sizes);
+                let (space, axes) = space_of((out_labels, dims), &[(a_labels, dag.dims(*a))]);
                 if (0..out_labels.len()).any(|i| out_labels[..i].contains(&out_labels[i])) {
                     items.push(Item::Zero { buffer: target.buffer });
                 }
@@ -421,17 +416,30 @@ impl<'a> Emitter<'a> {
 /// Terms of a sum that one step adds.
 pub(crate) const TERMS: usize = 8;
 
-/// The space of a sum of products: the distinct labels of the result in order, then the others by number.
-fn space_of(out_labels: &[u32], sizes: &BTreeMap<u32, Dim>) -> (Vec<u32>, Vec<Axis>) {
-    let mut space: Vec<u32> = Vec::new();
-    for &l in out_labels {
+/// The space of a sum of products: the distinct labels of the result in order, then the others of the operands by number.
+fn space_of(
+    (out_labels, out_dims): (&[u32], &[Dim]),
+    operands: &[(&[u32], &[Dim])],
+) -> (Vec<u32>, Vec<Axis>) {
+    // few axes are summed at a time
+    let most = out_labels.len() + 4;
+    let (mut space, mut axes) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    for (&l, &size) in out_labels.iter().zip(out_dims) {
         if !space.contains(&l) {
             space.push(l);
+            axes.push(Axis { size, reduce: false });
         }
     }
-    let kept = space.len();
-    space.extend(sizes.keys().filter(|l| !out_labels.contains(l)));
-    let size = |l: &u32| sizes.get(l).copied().unwrap_or(Dim::Const(1));
-    let axes = space.iter().enumerate().map(|(i, l)| Axis { size: size(l), reduce: i >= kept }).collect();
+    let mut folded: Vec<(u32, Dim)> = Vec::new();
+    for (&l, &size) in operands.iter().flat_map(|(labels, dims)| labels.iter().zip(*dims)) {
+        if !space.contains(&l) && !folded.iter().any(|f| f.0 == l) {
+            folded.push((l, size));
+        }
+    }
+    folded.sort_unstable_by_key(|f| f.0);
+    for (l, size) in folded {
+        space.push(l);
+        axes.push(Axis { size, reduce: true });
+    }
     (space, axes)
 }

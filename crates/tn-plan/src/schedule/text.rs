@@ -1,5 +1,6 @@
 //! Steps in index notation.
 
+use std::fmt::Write;
 use tn_ir::dag::{Dag, DagId, Op};
 
 /// Names of the values of a dag: arrays by their names, everything else `t<number>`.
@@ -36,28 +37,33 @@ impl Names {
 fn letter(label: u32, out: &mut String) {
     out.push(char::from(b'a' + (label % 26) as u8));
     if label >= 26 {
-        out.push_str(&(label / 26).to_string());
+        let _ = write!(out, "{}", label / 26);
     }
 }
 
 /// `name[a,b]`; the bare name for order 0.
 pub(crate) fn tensor(name: &str, labels: &[u32]) -> String {
-    if labels.is_empty() {
-        return name.to_string();
-    }
-    let mut out = format!("{name}[");
+    // a letter with its comma, and a digit for every second
+    let mut out = String::with_capacity(name.len() + 2 + labels.len() * 5 / 2);
+    out.push_str(name);
     for (i, &l) in labels.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
+        out.push(if i > 0 { ',' } else { '[' });
         letter(l, &mut out);
     }
-    out.push(']');
+    if !labels.is_empty() {
+        out.push(']');
+    }
     out
 }
 
 /// `a * conj(b)`.
 pub(crate) fn product(a: (&str, bool), b: (&str, bool)) -> String {
-    let factor = |(text, conj): (&str, bool)| if conj { format!("conj({text})") } else { text.to_string() };
-    format!("{} * {}", factor(a), factor(b))
+    let mut out = String::with_capacity(a.0.len() + b.0.len() + 17);
+    for (k, (text, conj)) in [a, b].into_iter().enumerate() {
+        let (before, after) = if conj { ("conj(", ")") } else { ("", "") };
+        for part in [if k > 0 { " * " } else { "" }, before, text, after] {
+            out.push_str(part);
+        }
+    }
+    out
 }
