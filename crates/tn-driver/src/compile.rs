@@ -10,6 +10,7 @@ use crate::regimes;
 use crate::region_plan::{network_of, region_plan};
 use crate::search::Searcher;
 use crate::sharing::Sharing;
+use crate::stack::deep;
 use crate::stages::{self, Built, Rewritten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -206,6 +207,10 @@ fn below(program: &Program, flags: &[bool]) -> Vec<bool> {
 /// # Errors
 /// Diagnostics of the front end, a source that cannot be read, a network without a plan, or patterns of `--wrt` that name nothing.
 pub fn prepare(source: &Source, options: &Options) -> Result<Prepared, Error> {
+    deep(|| prepared(source, options))
+}
+
+fn prepared(source: &Source, options: &Options) -> Result<Prepared, Error> {
     let loaded = stages::load(source, options)?;
     let needs_grad = needs_grad(&loaded.program, options)?;
     let program = stages::normalise(&loaded.program, &loaded.sources)?;
@@ -252,8 +257,7 @@ fn needs_grad(program: &Program, options: &Options) -> Result<Vec<bool>, Error> 
 /// See [`Error`]; a failed check of our own is [`Error::Internal`].
 pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
     let began = Instant::now();
-    let prepared = prepare(source, options)?;
-    compile_prepared(prepared, options, began)
+    deep(|| compiled(prepared(source, options)?, options, began))
 }
 
 /// The part of [`compile`] after elaboration.
@@ -261,6 +265,10 @@ pub fn compile(source: &Source, options: &Options) -> Result<Compiled, Error> {
 /// # Errors
 /// As for [`compile`].
 pub fn compile_prepared(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
+    deep(|| compiled(prepared, options, began))
+}
+
+fn compiled(prepared: Prepared, options: &Options, began: Instant) -> Result<Compiled, Error> {
     let machine = crate::machine::load(options.machine.as_deref())?;
     let first = made(&prepared, &regimes::options_at_hints(&prepared, options), &machine, began)?;
     let unchecked = match &first.built {

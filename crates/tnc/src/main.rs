@@ -9,14 +9,11 @@ use args::{Cli, Color, Command};
 use clap::Parser;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tn_driver::Error;
+use tn_driver::{Error, STACK_BYTES};
 
 /// A plan of many tensors is made of small lists, which the system's allocator takes a third longer for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Deep expressions of sources are walked recursively by the front end, up to its limit; the main thread's stack may be small.
-const STACK_BYTES: usize = 256 << 20;
 
 /// How to talk.
 #[derive(Clone, Copy, Debug)]
