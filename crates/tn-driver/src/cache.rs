@@ -12,8 +12,9 @@ use crate::data::write_unsynced;
 use crate::hash::StableHash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tn_order::Tree;
 
 /// The version of the files.
@@ -27,6 +28,9 @@ const MAX_FAMILY: usize = 1024;
 const MAX_STARTS: usize = 500_000;
 /// What a process that was killed left half-written goes after this time.
 const STALE: Duration = Duration::from_secs(3600);
+/// What a process holds is held for milliseconds: so long after, its holder was killed; so long others wait for it at most.
+const LONGEST_HELD: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The folder that the environment names: `TNC_CACHE_DIR`, else `tnc` in `XDG_CACHE_HOME`, else `~/.cache/tnc`. None where there is no home.
 pub fn folder() -> Option<PathBuf> {
@@ -190,6 +194,26 @@ impl Cache {
         let _ = std::fs::create_dir_all(&self.folder);
         let _ = write_unsynced(&self.folder.join(name), &text);
     }
+    /// Waits until no other process compares what is kept under the key with what it has, and holds it until the result is dropped. None where that
+    /// takes too long, as where nothing can be written.
+    pub fn hold(&self, key: &Key) -> Option<Held> {
+        let _ = std::fs::create_dir_all(&self.folder);
+        // named like a write that was cut, as which it is removed if its process dies
+        let path = self.folder.join(format!(".{}.held.tmp", key.name()));
+        let began = Instant::now();
+        loop {
+            match std::fs::File::create_new(&path) {
+                Ok(_) => return Some(Held { path }),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && began.elapsed() < LONGEST_WAIT => {}
+                Err(_) => return None,
+            }
+            let age = std::fs::metadata(&path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            if age.is_some_and(|age| age > LONGEST_HELD) {
+                let _ = std::fs::remove_file(&path);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
     /// Removes the files that were not used for the longest time, until the folder is within bounds.
     pub fn prune(&self) {
         self.prune_to(MAX_FILES, MAX_BYTES, MAX_FAMILY);
@@ -237,6 +261,17 @@ impl Cache {
             Some(Found { name, whole, bytes: meta.len(), used: meta.modified().ok()? })
         };
         entries.filter_map(Result::ok).filter_map(one).collect()
+    }
+}
+
+/// What is kept under a key, held against other processes.
+pub(crate) struct Held {
+    path: PathBuf,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -293,6 +328,28 @@ mod tests {
         let tree = Tree { ssa_path: vec![(0, 1), (2, 3)], sliced: vec![4] };
         let limits = Limits::new(Some(7), Some(0.1 + 0.2));
         Kept { trees: vec![tree], searches, limits, whole: Some(Whole::new(0.3, 9)), ..Kept::default() }
+    }
+
+    #[test]
+    fn what_is_held_is_held_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().join("new"));
+        let key = family("a").best("none");
+        let count = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for _ in 0..20 {
+                        let held = cache.hold(&key);
+                        assert!(held.is_some());
+                        assert_eq!(count.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        count.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(cache.starts(&family("a")).is_empty() && cache.files().is_empty());
     }
 
     #[test]

@@ -140,9 +140,16 @@ impl Keeper {
             self.cache.keep(&key, &kept);
         } else {
             // What was cut short or started elsewhere is not what this seed and budget give: it is kept as a start only.
-            let known = self.cache.get(&best).and_then(|k| valid(&k));
-            if self.resume || known.is_none_or(|t| is_better(net, &found.tree, &t, &asked)) {
-                self.cache.keep(&best, &kept);
+            let _held = self.cache.hold(&best);
+            let known = self.cache.get(&best).and_then(|k| valid(&k).map(|t| (k, t)));
+            match known {
+                // another process was better meanwhile
+                Some((known, tree)) if self.resume && is_better(net, &tree, &found.tree, &asked) => {
+                    found.cost = evaluate(net, &tree);
+                    (found.tree, found.optimal) = (tree, known.optimal);
+                }
+                Some((_, tree)) if !self.resume && !is_better(net, &found.tree, &tree, &asked) => {}
+                _ => self.cache.keep(&best, &kept),
             }
         }
         if let Some(starts) = self.starts.borrow_mut().get_mut(family.family_name()) {
@@ -225,6 +232,7 @@ impl Keeper {
         let Some((family, forms)) = self.whole(regions, options) else { return };
         let limits = format!("{:?} {:?}", options.memory, options.max_size);
         let key = family.best(&limits);
+        let _held = self.cache.hold(&key);
         let known = self.cache.get(&key).and_then(|k| k.whole);
         if known.is_some_and(|k| k.seconds() <= whole.seconds()) {
             return;

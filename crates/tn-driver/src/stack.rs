@@ -14,9 +14,11 @@ pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let mut waiting = Some(work);
     let mut done = None;
     let run = || done = waiting.take().map(|work| work());
-    scope(|s| match Builder::new().stack_size(STACK_BYTES).spawn_scoped(s, run).map(|t| t.join()) {
-        Ok(Err(panic)) => resume_unwind(panic),
-        Ok(Ok(())) | Err(_) => {}
+    scope(|s| {
+        let thread = Builder::new().stack_size(STACK_BYTES).spawn_scoped(s, run);
+        if let Ok(Err(panic)) = thread.map(|t| t.join()) {
+            resume_unwind(panic);
+        }
     });
     match (done, waiting) {
         (Some(value), _) => value,
