@@ -59,6 +59,8 @@ const SMALL: usize = 8;
 const REST_ROUNDS: usize = 3;
 const REST_SHARE: f64 = 0.6;
 const REST: f64 = 0.1;
+/// Of the time left, the part in which first trees that are not far above the limit are searched on from.
+const ON_SHARE: f64 = 0.5;
 /// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
 const SEARCHED: f64 = 0.85;
 /// Bytes (log2) of leaves and outputs beyond which no memory limit is worth a search: a pebibyte.
@@ -131,7 +133,7 @@ impl<'a> Search<'a> {
     fn room(&self, trees: &[Outcome]) -> f64 {
         let inputs = |o: &Outcome| (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0);
         let held = trees.iter().map(inputs).fold(0.0, f64::max);
-        self.limit as f64 / self.prepared.program.dtype.bytes() as f64 - held
+        self.elements() - held
     }
 
     /// Schedules and allocates these trees: everything saved, then less and less.
@@ -334,20 +336,60 @@ impl<'a> Search<'a> {
             && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
     }
 
-    /// Once something fits, the time that is left goes to the regions in turn: better trees within the peak that is known to fit.
+    /// With a clock, and where the first trees are not far above the limit: the search goes on from them for trees within it, as more of its time
+    /// is what they lack most.
+    fn search_on(
+        &mut self,
+        outcomes: &mut [Outcome],
+        peak: &mut Option<u128>,
+        searcher: &Searcher,
+    ) -> Result<(), Error> {
+        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
+        self.aimed = true;
+        let large: Vec<usize> =
+            (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect();
+        for (k, &r) in large.iter().enumerate() {
+            let left = limit.saturating_sub(searcher.began.elapsed()).mul_f64(ON_SHARE);
+            let target = Target {
+                max_peak: Some(self.elements().max(1.0).log2()),
+                max_size: self.options.max_size,
+                ..Target::default()
+            };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let (from, time) = (outcomes[r].tree.clone(), left / (large.len() - k) as u32);
+            if let Ok(found) = searcher.improve(region, net, self.options, target, from, time) {
+                outcomes[r] = found;
+            }
+        }
+        if !large.is_empty() {
+            *peak = self.attempt(outcomes)?.or(*peak);
+        }
+        self.aimed = false;
+        Ok(())
+    }
+
+    /// The elements that the limit has room for.
+    fn elements(&self) -> f64 {
+        self.limit as f64 / self.prepared.program.dtype.bytes() as f64
+    }
+
+    /// Once something fits, the time that is left goes to the regions in turn: better trees within the limit.
     fn use_rest(&mut self, searcher: &Searcher) -> Result<(), Error> {
         let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
         let large: Vec<usize> =
             (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect();
-        for r in large.iter().cycle().copied().take(REST_ROUNDS * large.len()) {
+        let elements = self.elements();
+        for (k, r) in large.iter().cycle().copied().enumerate().take(REST_ROUNDS * large.len()) {
             let left = limit.saturating_sub(searcher.began.elapsed());
             if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
                 break;
             }
             let Some(best) = &self.best else { break };
             let mut outcomes = best.base.outcomes.to_vec();
+            // first all that the limit may leave room for, then what is known to fit
+            let known = outcomes[r].cost.log2_peak;
             let target = Target {
-                max_peak: Some(outcomes[r].cost.log2_peak),
+                max_peak: Some(if k < large.len() { elements.log2().max(known) } else { known }),
                 max_size: self.options.max_size,
                 ..Target::default()
             };
@@ -397,6 +439,9 @@ pub fn within(
     search.other_trees(&outcomes, searcher)?;
     // Where a rewritten program takes less, no other trees are needed for it to fit.
     search.rewrite(searcher, false)?;
+    if search.best.is_none() && search.is_near(peak) && !search.is_hopeless() {
+        search.search_on(&mut outcomes, &mut peak, searcher)?;
+    }
     if !search.is_hopeless() {
         search.aim(&outcomes, peak, searcher)?;
     }

@@ -23,7 +23,14 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         _ => return Err(bad()),
     };
     let value = number * factor;
-    if value.is_finite() && value >= 0.0 && value < u64::MAX as f64 { Ok(value as u64) } else { Err(bad()) }
+    if value >= u64::MAX as f64 {
+        return Err(too_large(text));
+    }
+    if value >= 0.0 { Ok(value as u64) } else { Err(bad()) }
+}
+
+fn too_large(text: &str) -> String {
+    format!("`{text}` is more than `2^64 - 1`, help: without the option there is no limit")
 }
 
 /// A duration: `10s`, `500ms`, `2m`, `1h`, `1.5` (seconds).
@@ -55,14 +62,16 @@ pub fn count(text: &str) -> Result<u64, String> {
     if let Some((base, power)) = text.split_once('^') {
         let base: u64 = base.trim().parse().map_err(|_| bad())?;
         let power: u32 = power.trim().parse().map_err(|_| bad())?;
-        return base.checked_pow(power).ok_or_else(bad);
+        return base.checked_pow(power).ok_or_else(|| too_large(text));
     }
     if let Ok(n) = text.parse() {
         return Ok(n);
     }
     let value: f64 = text.parse().map_err(|_| bad())?;
-    let whole = value.is_finite() && (0.0..1.8e19).contains(&value) && value.fract() == 0.0;
-    if whole { Ok(value as u64) } else { Err(bad()) }
+    if value >= u64::MAX as f64 {
+        return Err(too_large(text));
+    }
+    if value >= 0.0 && value.fract() == 0.0 { Ok(value as u64) } else { Err(bad()) }
 }
 
 fn split_unit(text: &str) -> (&str, &str) {

@@ -3,6 +3,7 @@
 //! Rules build new nodes in an ordinary [`Dag`] with its own builders, so that normal forms and hash-consing hold; egg keeps which of them are
 //! equal, and that nodes with equal arguments are equal (congruence).
 
+use crate::untimed::untimed;
 use egg::{EGraph, Id, Language};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tn_ir::dag::{Dag, DagId, DagNode, Op};
@@ -120,7 +121,7 @@ impl Joint {
     /// Restores congruence and the lists of members.
     pub fn rebuild(&mut self) {
         self.sync();
-        self.egraph.rebuild();
+        untimed(|| self.egraph.rebuild());
         self.members.clear();
         let mut seen: BTreeSet<Expr> = BTreeSet::new();
         for k in 0..self.dag.len() {

@@ -15,6 +15,7 @@ pub mod meet;
 pub mod rules;
 pub mod scalar;
 pub mod support;
+mod untimed;
 
 use cost::Costs;
 use extract::{Choice, Extracted, extract, extract_within};

