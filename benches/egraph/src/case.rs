@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use tn_driver::{Options, Rules, Source};
-use tn_plan::ir::Plan;
+use tn_plan::cost::summary_at;
+use tn_plan::ir::{Plan, Summary};
 
 /// The sections, in the order of the page.
 pub const SECTIONS: [&str; 5] = ["groups", "joint", "corpus", "model", "optimising"];
@@ -21,12 +22,20 @@ pub struct Variant {
     pub label: String,
     /// The plan itself.
     pub plan: Plan,
+    /// What stands for a `dyn` size when it runs; the hint if there is none.
+    pub at: Option<u64>,
+    /// Totals at that size.
+    pub summary: Summary,
 }
 
 impl Variant {
+    /// At the hints.
+    pub fn new(label: String, plan: &Plan) -> Variant {
+        Variant { label, plan: plan.clone(), at: None, summary: plan.summary.clone() }
+    }
     /// Modelled seconds of `forward_saving` and `vjp` together, or of `forward` if there is no gradient.
     pub fn modelled(&self) -> f64 {
-        self.plan.summary.modelled_seconds
+        self.summary.modelled_seconds
     }
 }
 
@@ -118,8 +127,23 @@ impl Settings {
 
 /// Compiles a source to a variant; an error names the variant.
 pub fn variant(label: &str, source: &Source, options: &Options) -> Result<Variant, String> {
-    let compiled =
-        tn_driver::compile(source, options).map_err(|e| format!("{label}: {}", e.render(false)))?;
-    let plan = compiled.plan().map_err(|e| format!("{label}: {}", e.render(false)))?;
-    Ok(Variant { label: label.to_owned(), plan: Plan::clone(plan) })
+    variant_at(label, source, options, None)
+}
+
+/// The same at a `dyn` size, with the schedule whose range holds it.
+pub fn variant_at(
+    label: &str,
+    source: &Source,
+    options: &Options,
+    at: Option<u64>,
+) -> Result<Variant, String> {
+    let failed = |e: tn_driver::Error| format!("{label}: {}", e.render(false));
+    let compiled = tn_driver::compile(source, options).map_err(failed)?;
+    let plan: &Plan = compiled.plan().map_err(failed)?;
+    let label = label.to_owned();
+    let Some(size) = at else { return Ok(Variant::new(label, plan)) };
+    let schedule = plan.ranges().iter().position(|r| r.contains(size)).unwrap_or(0);
+    let plan = plan.schedules().swap_remove(schedule).into_owned();
+    let summary = summary_at(&plan, &compiled.machine, options.seed, |_| size as i64);
+    Ok(Variant { label, plan, at, summary })
 }

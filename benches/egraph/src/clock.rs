@@ -50,7 +50,7 @@ pub fn measure(cases: &[Case], name: &str, settings: &Settings) -> Result<Vec<Ve
             known.insert(text.clone(), k);
             of.push(k);
             let module = format!("v{number}");
-            let f = files(&v.plan, text, &module, &dir, settings.profile)
+            let f = files((&v.plan, v.at), text, &module, &dir, settings.profile)
                 .map_err(|e| format!("{}, {}: {e}", case.name, v.label))?;
             std::fs::write(src.join(format!("{module}.rs")), f.module).map_err(io)?;
             std::fs::write(src.join(format!("h{number}.rs")), f.harness).map_err(io)?;

@@ -9,6 +9,8 @@ const SEARCHES: u64 = 8;
 const TRIALS: u32 = 8;
 /// What counts as better.
 const WORTH: f64 = 1.001;
+/// What is 1.000 in the table.
+const NOTHING: f64 = 1.0005;
 
 /// The table of the section.
 pub fn table(settings: &Settings) -> Result<String, String> {
@@ -41,9 +43,10 @@ pub fn table(settings: &Settings) -> Result<String, String> {
     }
     gains.sort_by(f64::total_cmp);
     let better = gains.iter().filter(|g| **g > WORTH).count();
+    let none = gains.iter().filter(|g| **g < NOTHING).count();
     let summary = match (gains.get(gains.len() / 2), gains.last()) {
         (Some(median), Some(most)) => format!(
-            "Better than the best single tree by a thousandth or more in {better} of {} cases; median gain {median:.3}, largest {most:.2}.",
+            "Better than the best single tree by a thousandth or more in {better} of {} cases, by nothing (1.000) in {none}; median gain {median:.3}, largest {most:.2}.",
             gains.len()
         ),
         _ => "No network was searched.".to_owned(),

@@ -1,9 +1,9 @@
 //! What each group of optimisations gains: the same network planned with it and without it.
 
-use crate::case::{Case, Settings, example, own, variant};
+use crate::case::{Case, Settings, example, own, variant, variant_at};
 use crate::clock::measure;
 use crate::report::{Table, bytes, ratio, seconds};
-use tn_driver::{Options, Source};
+use tn_driver::{Options, Rules, Source};
 
 struct Network {
     group: &'static str,
@@ -13,10 +13,24 @@ struct Network {
     grad: bool,
     /// The part of workspace and saved bytes that is allowed, of what the plan without a limit takes.
     part: Option<u128>,
+    /// Where no switch does it: the network that is written so that it does not happen.
+    off: Option<Source>,
+    /// The `dyn` size.
+    at: Option<u64>,
 }
 
 fn networks(quick: bool) -> Vec<Network> {
-    let plain = |group, name, source, set, grad| Network { group, name, source, set, grad, part: None };
+    let plain = |group, name, source, set, grad| Network {
+        group,
+        name,
+        source,
+        set,
+        grad,
+        part: None,
+        off: None,
+        at: None,
+    };
+    let rows = |at, name| Network { at: Some(at), ..plain("regimes", name, own("dyn_ring"), vec![], false) };
     let mera = vec![("sites", "16"), ("chi", "3"), ("site", "5")];
     let mut all = vec![
         plain("plans", "lora", example("lora"), vec![], true),
@@ -28,6 +42,17 @@ fn networks(quick: bool) -> Vec<Network> {
             part: Some(10),
             ..plain("recompute", "vgg16_fc2, 1/10 of the bytes", example("vgg16_fc2"), vec![], true)
         },
+        Network {
+            off: Some(own("fc2_stored")),
+            ..plain("contracting through", "fc2_layer, 8 rows", own("fc2_layer"), vec![], false)
+        },
+        Network {
+            off: Some(own("fc2_stored")),
+            ..plain("contracting through", "fc2_layer, 8 rows, with gradient", own("fc2_layer"), vec![], true)
+        },
+        rows(1, "dyn_ring, 1 row"),
+        rows(32, "dyn_ring, 32 rows, the hint"),
+        rows(1024, "dyn_ring, 1024 rows"),
     ];
     if !quick {
         all.push(plain("plans", "tt_linear", example("tt_linear"), vec![], true));
@@ -56,11 +81,18 @@ pub fn table(settings: &Settings) -> Result<String, String> {
         if let Some(part) = n.part {
             on.memory = limit(&variant(n.name, &n.source, &on)?.plan, part);
         }
-        let off = variant("off", &n.source, &Options { rules: n.group.parse()?, ..on.clone() });
-        let on = variant("on", &n.source, &on)?;
+        if n.at.is_some() {
+            on.rules = Rules::default();
+        }
+        let off = match &n.off {
+            // windows of the whole program would find the way back
+            Some(other) => variant("off", other, &Options { rules: "plans".parse()?, ..on.clone() }),
+            None => variant_at("off", &n.source, &Options { rules: n.group.parse()?, ..on.clone() }, n.at),
+        };
+        let on = variant_at("on", &n.source, &on, n.at)?;
         match off {
             Ok(off) => {
-                groups.push(n.group);
+                groups.push(if n.off.is_some() { n.group.to_owned() } else { format!("`{}`", n.group) });
                 cases.push(Case { name: n.name.into(), variants: vec![on, off] });
             }
             Err(why) => refused.push(format!(
@@ -93,13 +125,13 @@ pub fn table(settings: &Settings) -> Result<String, String> {
     for ((group, case), t) in groups.iter().zip(&cases).zip(&timings) {
         let [a, b] = [&case.variants[0], &case.variants[1]];
         out.row(&[
-            format!("`{group}`"),
+            group.clone(),
             case.name.clone() + if t[1].same_as.is_some() { " (equal plans)" } else { "" },
             seconds(a.modelled()),
             seconds(b.modelled()),
             ratio(b.modelled() / a.modelled()),
-            bytes(a.plan.summary.peak_bytes),
-            bytes(b.plan.summary.peak_bytes),
+            bytes(a.summary.peak_bytes),
+            bytes(b.summary.peak_bytes),
             seconds(t[0].forward),
             seconds(t[1].forward),
             ratio(t[1].forward / t[0].forward),

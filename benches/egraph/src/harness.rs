@@ -35,14 +35,14 @@ pub fn emitted(plan: &Plan) -> Result<String, String> {
 
 /// With `profiled`, every call of a kernel is timed.
 pub fn files(
-    plan: &Plan,
+    (plan, at): (&Plan, Option<u64>),
     module: String,
     name: &str,
     folder: &Path,
     profiled: bool,
 ) -> Result<Files, String> {
     let m = lower_plan(plan, Target::Cpu).map_err(|e| format!("{}: {e}", plan.name))?;
-    let harness = Harness { plan, m: &m, name, folder }.text()?;
+    let harness = Harness { plan, at, m: &m, name, folder }.text()?;
     Ok(Files { module: if profiled { timed(&module) } else { module }, harness })
 }
 
@@ -74,6 +74,8 @@ fn timed(module: &str) -> String {
 
 struct Harness<'a> {
     plan: &'a Plan,
+    /// The run-time size.
+    at: Option<u64>,
     m: &'a Module,
     name: &'a str,
     folder: &'a Path,
@@ -81,7 +83,7 @@ struct Harness<'a> {
 
 impl Harness<'_> {
     fn size(&self, s: SymbolId) -> i64 {
-        hint(self.plan, s)
+        self.at.map_or_else(|| hint(self.plan, s), |n| n as i64)
     }
     fn eval(&self, p: &Poly) -> usize {
         p.eval(|s| self.size(s)).max(0) as usize

@@ -12,7 +12,7 @@ use tn_driver::{Options, Rules, Source};
 use tn_ir::size::Dim;
 use tn_kernel::{Target, lower_plan};
 use tn_plan::cost::step_costs;
-use tn_plan::ir::{EntryKind, Plan};
+use tn_plan::ir::EntryKind;
 
 /// Plans slower than the best by more than this, by the model, are not timed.
 const RANGE: f64 = 12.0;
@@ -59,7 +59,7 @@ fn plans(name: &str, source: &Source, options: &Options, count: usize) -> Result
         let compiled = tn_driver::compile(source, &options).map_err(fail)?;
         // one that no memory holds is not timed either
         if let Ok(plan) = compiled.plan() {
-            all.push(Variant { label, plan: Plan::clone(plan) });
+            all.push(Variant::new(label, plan));
         }
         Ok(())
     };

@@ -3,6 +3,7 @@
 use crate::dag::{Coef, Dag, DagId, FnId, NestId, Op, VarId};
 use crate::scalar::{ScalarBuilder, ScalarFn, ScalarOp};
 use crate::size::{Dim, Poly, numel};
+use crate::slip::slip;
 use num_complex::Complex64;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,14 @@ impl Dag {
             }
         }
         let rename = |labels: &[u32]| labels.iter().map(|l| names[l]).collect::<Vec<u32>>();
-        let (a_labels, b_labels, out_labels) = (rename(&a.labels), rename(&b.labels), rename(out_labels));
+        let (a_labels, mut b_labels, mut out_labels) =
+            (rename(&a.labels), rename(&b.labels), rename(out_labels));
+        if slip("it does not matter where axes meet") {
+            b_labels.sort_unstable();
+        }
+        if slip("the order of a result's axes does not matter") {
+            out_labels.sort_unstable();
+        }
         let out_dims = out_labels.iter().map(|&l| dims[l as usize]).collect();
         let complex = self.dtype.is_complex();
         let op = Op::Einsum2 {
@@ -62,7 +70,7 @@ impl Dag {
             a_labels,
             b_labels,
             out_labels,
-            conj_a: a.conj && complex,
+            conj_a: a.conj && complex && !slip("conjugates are equal"),
             conj_b: b.conj && complex,
         };
         self.add(op, out_dims)

@@ -30,6 +30,12 @@ pub mod region;
 pub mod regions;
 pub mod scalar;
 pub mod size;
+pub(crate) mod slip {
+    crate::slips!();
+}
+#[cfg(test)]
+mod rule_tests;
+mod slips;
 pub mod span;
 pub(crate) mod structure;
 pub mod verify;

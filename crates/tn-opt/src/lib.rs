@@ -14,6 +14,9 @@ pub mod graph;
 pub mod meet;
 pub mod rules;
 pub mod scalar;
+mod slip {
+    tn_ir::slips!();
+}
 pub mod support;
 mod untimed;
 

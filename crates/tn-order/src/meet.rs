@@ -21,6 +21,9 @@ struct Class {
     split: (Set, Set),
 }
 
+/// What tells sets apart: the number of a leaf.
+type Name = fn(usize) -> Set;
+
 /// The random number of a leaf: the output of SplitMix64 (Steele, Lea and Flood 2014) at two positions.
 fn name(leaf: usize) -> Set {
     let mix = |mut z: u64| {
@@ -35,20 +38,26 @@ fn name(leaf: usize) -> Set {
 
 /// The best tree that can be put together from parts of the candidates; none if none of it is better than the best of them.
 pub(crate) fn meet(search: &Search<'_>, pool: &[Candidate], best: &Candidate) -> Option<Candidate> {
-    let m = &search.simple.model;
-    let n = m.n();
+    let n = search.simple.model.n();
     if !search.opts.meet || pool.len() < 2 || n < 4 || matches!(search.kind, Minimize::Size | Minimize::Peak)
     {
         return None;
     }
+    let c = search.rate_core(joined(search, pool, &best.sliced, name)?, &best.sliced);
+    c.score.better(&best.score).then_some(c)
+}
+
+/// The cheapest tree of parts of the candidates, with these slices: with others the sub-results would be others.
+fn joined(search: &Search<'_>, pool: &[Candidate], sliced: &[u32], name: Name) -> Option<Vec<(u32, u32)>> {
+    let m = &search.simple.model;
+    let n = m.n();
     let max_size = search.limits.size.unwrap_or(f64::INFINITY) + 1e-9;
     let mut ways: Vec<(u32, Set, (Set, Set), f64)> = Vec::with_capacity(pool.len() * n);
     for c in pool {
         if search.clock.over() {
             return None;
         }
-        // the slices of the best: with others the sub-results would be others
-        let walk = m.walk(&c.core, &best.sliced);
+        let walk = m.walk(&c.core, sliced);
         let mut sets: Vec<(u32, Set)> = (0..n).map(|leaf| (1, name(leaf))).collect();
         for (k, &(a, b)) in walk.kids.iter().enumerate() {
             let (a, b) = (a as usize, b as usize);
@@ -75,13 +84,11 @@ pub(crate) fn meet(search: &Search<'_>, pool: &[Candidate], best: &Candidate) ->
         }
     }
     let all = (0..n).fold(0u128, |s, leaf| s.wrapping_add(name(leaf)));
-    let path = path(&classes, all, n)?;
-    let c = search.rate_core(path, &best.sliced);
-    c.score.better(&best.score).then_some(c)
+    path(&classes, all, n, name)
 }
 
 /// The tree of a set as pairs in SSA numbering, children before parents.
-fn path(classes: &HashMap<Set, Class>, all: Set, n: usize) -> Option<Vec<(u32, u32)>> {
+fn path(classes: &HashMap<Set, Class>, all: Set, n: usize, name: Name) -> Option<Vec<(u32, u32)>> {
     let leaf_of: HashMap<Set, u32> = (0..n).map(|leaf| (name(leaf), leaf as u32)).collect();
     let mut path = Vec::with_capacity(n - 1);
     // ids of what is made, and sets still to make; a set is left once its parts are there
@@ -105,6 +112,74 @@ fn path(classes: &HashMap<Set, Class>, all: Set, n: usize) -> Option<Vec<(u32, u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::model::Model;
+    use crate::objective::Limits;
+    use crate::rng::Rng;
+    use crate::simplify::Simplified;
+    use crate::{Network, Options, Tree};
+
+    /// A network of a few tensors without diagonals.
+    fn network(rng: &mut Rng) -> Network {
+        let indices = 6 + rng.below(6);
+        let mut inputs: Vec<Vec<u32>> = vec![vec![]; 5 + rng.below(5)];
+        for i in 0..indices as u32 {
+            for _ in 0..2 + rng.below(2) {
+                let at = rng.below(inputs.len());
+                if !inputs[at].contains(&i) {
+                    inputs[at].push(i);
+                }
+            }
+        }
+        let sizes = (0..indices).map(|_| 1 + rng.below(4) as u64).collect();
+        Network { inputs, output: vec![], sizes, needs_grad: vec![] }
+    }
+
+    fn random_path(rng: &mut Rng, n: usize) -> Vec<(u32, u32)> {
+        let mut left: Vec<u32> = (0..n as u32).collect();
+        let mut step = |k| {
+            let [a, b] = [0, 1].map(|_| left.swap_remove(rng.below(left.len())));
+            left.push((n + k) as u32);
+            (a, b)
+        };
+        (0..n - 1).map(&mut step).collect()
+    }
+
+    /// Whether the candidates' joined tree is one of all leaves, each once, and costs no more than any of theirs.
+    fn is_sound(seed: u64, name: Name) -> bool {
+        let rng = &mut Rng::new(seed, 0);
+        let net = network(rng);
+        let n = net.inputs.len();
+        let opts = Options { minimize: Minimize::Macs, ..Options::default() };
+        let model = Model::new(&net);
+        let simple = Simplified::none(&model);
+        let limits = Limits { keep: vec![false; model.lg.len()], ..Limits::default() };
+        let clock = Clock::new(&opts);
+        let kind = Minimize::Macs;
+        let search = Search { model, simple, kind, limits, opts: &opts, clock, unit: 0.0 };
+        let pool: Vec<Candidate> = (0..4).map(|_| search.rate_core(random_path(rng, n), &[])).collect();
+        let Some(path) = joined(&search, &pool, &[], name) else { return false };
+        let mut used: Vec<u32> = path.iter().flat_map(|&(a, b)| [a, b]).collect();
+        used.sort_unstable();
+        if used != (0..2 * n as u32 - 2).collect::<Vec<u32>>() {
+            return false;
+        }
+        let macs = |ssa_path| crate::evaluate(&net, &Tree { ssa_path, sliced: vec![] }).log10_macs;
+        let joined = macs(path);
+        pool.into_iter().all(|c| joined <= macs(c.core) + 1e-9)
+    }
+
+    #[test]
+    fn the_joined_tree_is_a_tree_of_the_same_leaves() {
+        assert!((0..300).all(|seed| is_sound(seed, name)));
+        let few_bits: Name = |leaf| name(leaf) & 7;
+        let by_count: Name = |_| 1;
+        for (slip, name) in
+            [("sets of as many leaves are one", by_count), ("sets are told apart by few bits", few_bits)]
+        {
+            assert!((0..300).any(|seed| !is_sound(seed, name)), "{slip}");
+        }
+    }
 
     #[test]
     fn a_tree_is_read_off_its_classes() {
@@ -122,8 +197,8 @@ mod tests {
                 Class { leaves: set.len() as u32, cost: 0.0, split: (name_of(&split.0), name_of(&split.1)) };
             classes.insert(name_of(&set), class);
         }
-        assert_eq!(path(&classes, name_of(&[0, 1, 2, 3]), 4), Some(vec![(0, 1), (2, 3), (4, 5)]));
+        assert_eq!(path(&classes, name_of(&[0, 1, 2, 3]), 4, name), Some(vec![(0, 1), (2, 3), (4, 5)]));
         classes.remove(&name_of(&[2, 3]));
-        assert_eq!(path(&classes, name_of(&[0, 1, 2, 3]), 4), None);
+        assert_eq!(path(&classes, name_of(&[0, 1, 2, 3]), 4, name), None);
     }
 }

@@ -10,6 +10,8 @@ mod forest;
 mod in_place;
 pub(crate) mod live;
 mod order;
+#[cfg(test)]
+mod remake_tests;
 mod save;
 mod scope;
 mod text;
@@ -20,6 +22,7 @@ pub use save::SavePolicy;
 use crate::allocate;
 use crate::cost::{self, Machine};
 use crate::ir::*;
+use crate::slip::slip;
 use bodies::Bodies;
 use emit::{Emitter, Home};
 use order::Graph;
@@ -182,6 +185,11 @@ impl EntryWork<'_> {
         let mut given = vec![false; dag.len()];
         for &n in saved {
             given[n.0 as usize] = self.kind == EntryKind::Vjp;
+        }
+        if self.kind == EntryKind::Vjp && slip("what was given up is there all the same") {
+            for n in save::saved(dag, views, SavePolicy::SaveAll) {
+                given[n.0 as usize] = true;
+            }
         }
         if self.kind == EntryKind::ForwardSaving {
             roots.extend(saved);
