@@ -1,7 +1,9 @@
 //! Einsum strings and JSON instances: the same programs without the language.
 
 use crate::diag::{Code, Diagnostic};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde_json::error::Category;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use tn_ir::Complex64;
 use tn_ir::dtype::DType;
@@ -39,59 +41,86 @@ pub fn einsum(equation: &str, sizes: &[(String, u64)], dtype: DType) -> Result<P
             counts.into_iter().filter(|(_, n)| *n == 1).map(|(i, _)| i.clone()).collect()
         }
     };
-    let sizes: HashMap<String, u64> = sizes.iter().cloned().collect();
+    let sizes: HashMap<&str, u64> = sizes.iter().map(|(i, n)| (i.as_str(), *n)).collect();
     build("einsum", &inputs, &output, &sizes, dtype)
+}
+
+/// The name of an index: a string, or a number as it is written.
+#[derive(PartialEq, Eq, Hash)]
+struct Word<'a>(Cow<'a, str>);
+
+impl AsRef<str> for Word<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl<'de> Visitor<'de> for Name {
+            type Value = Word<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of an index")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Owned(v.to_owned())))
+            }
+            fn visit_u64<E>(self, v: u64) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Owned(v.to_string())))
+            }
+            fn visit_i64<E>(self, v: i64) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Owned(v.to_string())))
+            }
+        }
+        d.deserialize_any(Name)
+    }
+}
+
+/// An instance as its file states it; whatever else the file has is not looked at.
+#[derive(serde::Deserialize)]
+struct Instance<'a> {
+    #[serde(borrow)]
+    inputs: Vec<Vec<Word<'a>>>,
+    #[serde(borrow)]
+    output: Vec<Word<'a>>,
+    #[serde(borrow)]
+    sizes: HashMap<Word<'a>, u64>,
 }
 
 /// `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`
 pub fn instance_json(name: &str, text: &str, dtype: DType) -> Result<Program, Diagnostic> {
-    let bad = |message: String| {
+    let bad = |e: serde_json::Error| {
+        let message = match e.classify() {
+            Category::Data => format!("`{name}` is no instance: {e}"),
+            _ => format!("`{name}` is not JSON: {e}"),
+        };
         Diagnostic::error(Code::BadInstance, Span::default(), message)
             .with_help(r#"an instance is `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`"#)
     };
-    let v: Value = serde_json::from_str(text).map_err(|e| bad(format!("`{name}` is not JSON: {e}")))?;
-    let word = |v: &Value| match v {
-        Value::String(s) => Some(s.clone()),
-        Value::Number(n) => Some(n.to_string()),
-        _ => None,
-    };
-    let list = |v: &Value| v.as_array().and_then(|a| a.iter().map(word).collect::<Option<Vec<String>>>());
-    let inputs = v
-        .get("inputs")
-        .and_then(Value::as_array)
-        .and_then(|a| a.iter().map(list).collect::<Option<Vec<_>>>());
-    let Some(inputs) = inputs else { return Err(bad(format!("`{name}` has no list of lists `inputs`"))) };
-    let Some(output) = v.get("output").and_then(list) else {
-        return Err(bad(format!("`{name}` has no list `output`")));
-    };
-    let Some(map) = v.get("sizes").and_then(Value::as_object) else {
-        return Err(bad(format!("`{name}` has no object `sizes`")));
-    };
-    let mut sizes = HashMap::new();
-    for (k, n) in map {
-        let Some(n) = n.as_u64() else {
-            return Err(bad(format!("the size of `{k}` is no positive integer")));
-        };
-        sizes.insert(k.clone(), n);
-    }
-    build(name, &inputs, &output, &sizes, dtype)
+    let instance: Instance<'_> = serde_json::from_str(text).map_err(bad)?;
+    let sizes = instance.sizes.iter().map(|(i, &n)| (i.as_ref(), n)).collect();
+    build(name, &instance.inputs, &instance.output, &sizes, dtype)
 }
 
-fn build(
+fn build<N: AsRef<str>>(
     name: &str,
-    inputs: &[Vec<String>],
-    output: &[String],
-    sizes: &HashMap<String, u64>,
+    inputs: &[Vec<N>],
+    output: &[N],
+    sizes: &HashMap<&str, u64>,
     dtype: DType,
 ) -> Result<Program, Diagnostic> {
     let bad = |message: String| Diagnostic::error(Code::BadInstance, Span::default(), message);
     let mut p = Program { name: name.to_string(), dtype, ..Program::default() };
-    let mut ids: HashMap<String, IndexId> = HashMap::new();
+    let mut ids: HashMap<&str, IndexId> = HashMap::with_capacity(sizes.len());
     let span = Span::default();
     let mut operands = vec![];
     for (k, input) in inputs.iter().enumerate() {
         let mut legs = vec![];
-        for i in input {
+        for i in input.iter().map(AsRef::as_ref) {
             let id = match ids.get(i) {
                 Some(&id) => id,
                 None => {
@@ -107,14 +136,14 @@ fn build(
                                 .with_help(format!("add `{i}=2` to the sizes")));
                         }
                     };
-                    let id = p.indices.push(IndexDef { name: i.clone(), size: Size::fixed(size) });
-                    ids.insert(i.clone(), id);
+                    let id = p.indices.push(IndexDef { name: i.to_owned(), size: Size::fixed(size) });
+                    ids.insert(i, id);
                     id
                 }
             };
             legs.push(id);
         }
-        let axes = input.iter().map(|i| FoldAxis { label: i.clone(), legs: 1 }).collect();
+        let axes = input.iter().map(|i| FoldAxis { label: i.as_ref().to_owned(), legs: 1 }).collect();
         let leaf = p.leaves.push(Leaf {
             name: format!("t[{k}]"),
             role: Role::Input,
@@ -134,7 +163,7 @@ fn build(
         operands.push(Operand { node, indices: legs, conj: false });
     }
     let mut legs = vec![];
-    for i in output {
+    for i in output.iter().map(AsRef::as_ref) {
         let Some(&id) = ids.get(i) else {
             return Err(
                 bad(format!("output index `{i}` is on no input")).with_help("remove it from the output")
@@ -148,9 +177,39 @@ fn build(
         legs.push(id);
     }
     let scale = Complex64::new(1.0, 0.0);
-    let axes = output.iter().map(|i| FoldAxis { label: i.clone(), legs: 1 }).collect();
+    let axes = output.iter().map(|i| FoldAxis { label: i.as_ref().to_owned(), legs: 1 }).collect();
     let node =
         p.nodes.push(NodeData { node: Node::Contract { scale, operands }, legs, name: "out".into(), span });
     p.outputs.push(Output { name: "out".into(), node, axes, log: false, span });
     Ok(p)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_named_by_strings_or_numbers() {
+        let text = r#"{"inputs": [["i", 7], [7, "\u006b"]], "output": ["k", "i"], "sizes": {"i": 2, "7": 3, "k": 4}, "seed": 1}"#;
+        let p = instance_json("x.json", text, DType::F64).unwrap();
+        let of = |name: &str| p.indices.iter().find(|i| i.name == name).map(|i| i.size.value);
+        assert_eq!((of("i"), of("7"), of("k")), (Some(2), Some(3), Some(4)));
+        assert_eq!((p.leaves.len(), p.outputs[0].axes.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let fault = |text: &str| instance_json("x.json", text, DType::F64).unwrap_err().message;
+        assert_eq!(
+            fault("{\"inputs\": [],\n \"sizes\": {}}"),
+            "`x.json` is no instance: missing field `output` at line 2 column 13"
+        );
+        let half = fault(r#"{"inputs": [["i"]], "output": [], "sizes": {"i": -2}}"#);
+        assert!(
+            half.contains("no instance") && half.contains("`-2`") && half.contains("column 51"),
+            "{half}"
+        );
+        assert!(fault("{\"inputs\"").contains("is not JSON"));
+        assert!(fault(r#"{"inputs": [["i"]], "output": [], "sizes": {}}"#).contains("`i` has no size"));
+    }
 }
