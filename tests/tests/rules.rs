@@ -1,5 +1,6 @@
 //! The table of rules: the page that lists them, and for every rule a network that is 1.5 times worse without it.
 
+use std::collections::BTreeSet;
 use tn_driver::pareto::run_pareto;
 use tn_driver::{Options, Rules, Source};
 use tn_tests::network::compile_text;
@@ -11,6 +12,8 @@ enum Figure {
     Time,
     /// Modelled time of all entries, with the gradient.
     GradTime,
+    /// Modelled time of `forward` after a search of eight trials.
+    EightTrials,
     /// The lowest peak of the plans with the gradient that no other beats.
     LeastPeak,
 }
@@ -21,7 +24,7 @@ const LORA: &str = "network lora {\n index b: 8, i: 2048, o: 2048, r: 4\n\
     let w[o, i] = w0[o, i] + 2.0 * up[o, r] * down[r, i]\n output y[b, o] = x[b, i] * w[o, i]\n}";
 
 /// For each rule of regions, plans and the graph a network, and what is 1.5 times worse without the rule.
-const NETWORKS: [(&str, Figure, &str); 13] = [
+const NETWORKS: [(&str, Figure, &str); 12] = [
     (
         "copies",
         Time,
@@ -49,14 +52,6 @@ const NETWORKS: [(&str, Figure, &str); 13] = [
         "fold",
         Time,
         "network n {\n index i, j, k: 64\n const A[i, j] = [[0.5 * ((7 * p + 3 * q) % 5) - 1.0 for q in 0..64] for p in 0..64]\n index b: 80\n input x[k, b]\n output y[i, b] = A[i, j] * A[j, k] * x[k, b] }",
-    ),
-    (
-        // the gain depends on the seed: 1.87, 1.62, 1.07 and 1.07 at 0 to 3
-        "meet",
-        GradTime,
-        "use std::generators::mera\nnetwork g {\n index s[0..22]: 2\n\
-         let g = mera(modes = 22, latent = 3, radix = 2, bond = 2, act = elu)\n\
-         output w[(s[0..11]) as rows, (s[11..22]) as cols] = g[s[..]] }",
     ),
     (
         "remake",
@@ -114,6 +109,44 @@ const FUNCTIONS: [(&str, &str); 20] = [
     ("product-with-reciprocal", "exp(a * (1 / x)) / (1 + exp(a / x))"),
 ];
 
+/// A ring of 14 parts, each a random graph of 50 tensors with four bonds of size 4: too much for a short search to get every part right in one tree. Over four
+/// graphs and four seeds `meet` alone gains 1.16 to 2.19, on this graph 1.65 to 2.06; with the default budget it gains nothing.
+fn parts() -> String {
+    const TENSORS: usize = 50;
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % n
+    };
+    let edges = loop {
+        let mut ends: Vec<usize> = (0..4).flat_map(|_| 0..TENSORS).collect();
+        for i in (1..ends.len()).rev() {
+            ends.swap(i, below(i + 1));
+        }
+        let pairs: BTreeSet<[usize; 2]> = ends.chunks(2).map(|p| [p[0].min(p[1]), p[0].max(p[1])]).collect();
+        if pairs.len() == 2 * TENSORS && pairs.iter().all(|p| p[0] != p[1]) {
+            break ends.chunks(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
+        }
+    };
+    let mut legs: Vec<Vec<String>> = vec![vec![]; TENSORS];
+    for (i, ends) in edges.iter().enumerate() {
+        ends.iter().for_each(|&v| legs[v].push(format!("e[k, {i}]")));
+    }
+    legs[0].push("l[k]".into());
+    legs[1].push("l[(k + 1) % 14]".into());
+    let legs: Vec<String> = legs.iter().map(|l| l.join(", ")).collect();
+    let params: Vec<String> =
+        legs.iter().enumerate().map(|(v, l)| format!(" param t{v}[k in 0..14][{l}]\n")).collect();
+    let factors: Vec<String> =
+        legs.iter().enumerate().map(|(v, l)| format!("prod k in 0..14 {{ t{v}[k][{l}] }}")).collect();
+    format!(
+        "network n {{\n index e[0..14, 0..{}]: 4, l[0..14]: 2\n{} output z[] = {} }}",
+        edges.len(),
+        params.concat(),
+        factors.join(" * ")
+    )
+}
+
 /// The workload of a rule.
 fn workload(rule: &str) -> Option<(Figure, String)> {
     if let Some((_, f)) = FUNCTIONS.iter().find(|w| w.0 == rule) {
@@ -125,6 +158,9 @@ fn workload(rule: &str) -> Option<(Figure, String)> {
         );
         return Some((Time, text));
     }
+    if rule == "meet" {
+        return Some((EightTrials, parts()));
+    }
     NETWORKS.iter().find(|w| w.0 == rule).map(|w| (w.1, w.2.to_owned()))
 }
 
@@ -134,6 +170,7 @@ fn figure(text: &str, of: Figure, off: &str) -> f64 {
     let options = match of {
         Time => options,
         GradTime => Options { grad: true, ..options },
+        EightTrials => Options { trials: Some(8), ..options },
         LeastPeak => {
             let options = Options { grad: true, wrt: Some("w".into()), ..options };
             let source = Source::Text { name: "n.tn".into(), text: text.into() };
