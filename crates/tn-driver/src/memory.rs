@@ -53,14 +53,6 @@ const EXTRA_ROUNDS: usize = 1;
 const FAR: u128 = 8;
 /// The parts of the room under the limit that a result may take when a search aims at the limit.
 const PARTS: [f64; 4] = [3.0, 8.0, 24.0, 96.0];
-/// Regions of at most so many tensors are solved exactly: there is nothing left to improve.
-const SMALL: usize = 8;
-/// Searches a region by what is left of the time, each with this part of it; below the part [`REST`] of all the time, it is let be.
-const REST_ROUNDS: usize = 3;
-const REST_SHARE: f64 = 0.6;
-const REST: f64 = 0.1;
-/// Of the time left, the part in which first trees that are not far above the limit are searched on from.
-const ON_SHARE: f64 = 0.5;
 /// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
 const SEARCHED: f64 = 0.85;
 /// Bytes (log2) of leaves and outputs beyond which no memory limit is worth a search: a pebibyte.
@@ -336,71 +328,9 @@ impl<'a> Search<'a> {
             && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
     }
 
-    /// With a clock, and where the first trees are not far above the limit: the search goes on from them for trees within it, as more of its time
-    /// is what they lack most.
-    fn search_on(
-        &mut self,
-        outcomes: &mut [Outcome],
-        peak: &mut Option<u128>,
-        searcher: &Searcher,
-    ) -> Result<(), Error> {
-        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
-        self.aimed = true;
-        let large: Vec<usize> =
-            (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect();
-        for (k, &r) in large.iter().enumerate() {
-            let left = limit.saturating_sub(searcher.began.elapsed()).mul_f64(ON_SHARE);
-            let target = Target {
-                max_peak: Some(self.elements().max(1.0).log2()),
-                max_size: self.options.max_size,
-                ..Target::default()
-            };
-            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
-            let (from, time) = (outcomes[r].tree.clone(), left / (large.len() - k) as u32);
-            if let Ok(found) = searcher.improve(region, net, self.options, target, from, time) {
-                outcomes[r] = found;
-            }
-        }
-        if !large.is_empty() {
-            *peak = self.attempt(outcomes)?.or(*peak);
-        }
-        self.aimed = false;
-        Ok(())
-    }
-
     /// The elements that the limit has room for.
     fn elements(&self) -> f64 {
         self.limit as f64 / self.prepared.program.dtype.bytes() as f64
-    }
-
-    /// Once something fits, the time that is left goes to the regions in turn: better trees within the limit.
-    fn use_rest(&mut self, searcher: &Searcher) -> Result<(), Error> {
-        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
-        let large: Vec<usize> =
-            (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect();
-        let elements = self.elements();
-        for (k, r) in large.iter().cycle().copied().enumerate().take(REST_ROUNDS * large.len()) {
-            let left = limit.saturating_sub(searcher.began.elapsed());
-            if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
-                break;
-            }
-            let Some(best) = &self.best else { break };
-            let mut outcomes = best.base.outcomes.to_vec();
-            // first all that the limit may leave room for, then what is known to fit
-            let known = outcomes[r].cost.log2_peak;
-            let target = Target {
-                max_peak: Some(if k < large.len() { elements.log2().max(known) } else { known }),
-                max_size: self.options.max_size,
-                ..Target::default()
-            };
-            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
-            let from = outcomes[r].tree.clone();
-            let found = searcher.improve(region, net, self.options, target, from, left.mul_f64(REST_SHARE));
-            let Ok(found) = found else { continue };
-            outcomes[r] = found;
-            self.attempt(&outcomes)?;
-        }
-        Ok(())
     }
 
     fn schedule(&self, base: &Base, save: SavePolicy) -> Result<Plan, Error> {

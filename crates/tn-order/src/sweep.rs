@@ -164,21 +164,21 @@ pub(crate) fn flow(model: &Model, start: usize, times: f64, most: usize) -> Vec<
     let decay = (2.0 * DAMPED).ln() / (2.0 * rounds.max(1) as f64);
     let slow = decay.powi(2).min(0.5);
     let mu = 2.0 / (1.0 - slow) - 1.0;
-    let average = Averaging::new(model);
-    let stretched = |y: &[f64], out: &mut Vec<f64>, average: &mut Averaging| {
+    let mut average = Averaging::new(model);
+    let scale = 2.0 / (1.0 - slow);
+    // the averaging, stretched so that what goes lies in [-1, 1]
+    let mut stretched = |y: &[f64], out: &mut Vec<f64>| {
         average.apply(y, out);
-        let scale = 2.0 / (1.0 - slow);
         out.iter_mut().zip(y).for_each(|(o, y)| *o = scale * *o - y);
     };
-    let mut average = average;
-    let (mut before, mut now, mut next) = (height.clone(), Vec::new(), Vec::new());
-    stretched(&before, &mut now, &mut average);
+    let (mut before, mut now, mut next) = (height, Vec::new(), Vec::new());
+    stretched(&before, &mut now);
     let mut rho = 1.0 / mu;
     now.iter_mut().for_each(|x| *x *= rho);
     for _ in 1..rounds {
         let last = rho;
         rho = 1.0 / (2.0 * mu - last);
-        stretched(&now, &mut next, &mut average);
+        stretched(&now, &mut next);
         for (x, b) in next.iter_mut().zip(&before) {
             *x = 2.0 * rho * *x - rho * last * b;
         }

@@ -1,5 +1,5 @@
-//! A memory limit and a clock: a plan that fits is made sure of before the searches begin, and where their time is over without one, the trees that are
-//! there are sliced.
+//! A memory limit and a clock: a plan that fits is made sure of before the searches begin, what is left of the time goes to better ones, and where it is
+//! over without one, the trees that are there are sliced.
 
 use super::{FAR, Fitting, PARTS, Search, largest};
 use crate::compile::{Prepared, endless};
@@ -25,7 +25,81 @@ const SPARE_SHARE: f64 = 0.1;
 const NEAR_SHARE: f64 = 0.5;
 const SPARE_LOOK: f64 = 0.05;
 
+/// Regions of at most so many tensors are solved exactly: there is nothing left to improve.
+const SMALL: usize = 8;
+/// Searches a region by what is left of the time, each with this part of it; below the part [`REST`] of all the time, it is let be.
+const REST_ROUNDS: usize = 3;
+const REST_SHARE: f64 = 0.6;
+const REST: f64 = 0.1;
+/// Of the time left, the part in which first trees that are not far above the limit are searched on from.
+const ON_SHARE: f64 = 0.5;
+
 impl Search<'_> {
+    /// With a clock, and where the first trees are not far above the limit: the search goes on from them for trees within it, as more of its time
+    /// is what they lack most.
+    pub(super) fn search_on(
+        &mut self,
+        outcomes: &mut [Outcome],
+        peak: &mut Option<u128>,
+        searcher: &Searcher,
+    ) -> Result<(), Error> {
+        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
+        self.aimed = true;
+        let large = self.large();
+        for (k, &r) in large.iter().enumerate() {
+            let left = limit.saturating_sub(searcher.began.elapsed()).mul_f64(ON_SHARE);
+            let target = Target {
+                max_peak: Some(self.elements().max(1.0).log2()),
+                max_size: self.options.max_size,
+                ..Target::default()
+            };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let (from, time) = (outcomes[r].tree.clone(), left / (large.len() - k) as u32);
+            if let Ok(found) = searcher.improve(region, net, self.options, target, from, time) {
+                outcomes[r] = found;
+            }
+        }
+        if !large.is_empty() {
+            *peak = self.attempt(outcomes)?.or(*peak);
+        }
+        self.aimed = false;
+        Ok(())
+    }
+
+    /// The regions in which there may be something to improve.
+    fn large(&self) -> Vec<usize> {
+        (0..self.networks.len()).filter(|&r| self.networks[r].inputs.len() > SMALL).collect()
+    }
+
+    /// Once something fits, the time that is left goes to the regions in turn: better trees within the limit.
+    pub(super) fn use_rest(&mut self, searcher: &Searcher) -> Result<(), Error> {
+        let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
+        let large = self.large();
+        let elements = self.elements();
+        for (k, r) in large.iter().cycle().copied().enumerate().take(REST_ROUNDS * large.len()) {
+            let left = limit.saturating_sub(searcher.began.elapsed());
+            if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
+                break;
+            }
+            let Some(best) = &self.best else { break };
+            let mut outcomes = best.base.outcomes.to_vec();
+            // first all that the limit may leave room for, then what is known to fit
+            let known = outcomes[r].cost.log2_peak;
+            let target = Target {
+                max_peak: Some(if k < large.len() { elements.log2().max(known) } else { known }),
+                max_size: self.options.max_size,
+                ..Target::default()
+            };
+            let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
+            let from = outcomes[r].tree.clone();
+            let found = searcher.improve(region, net, self.options, target, from, left.mul_f64(REST_SHARE));
+            let Ok(found) = found else { continue };
+            outcomes[r] = found;
+            self.attempt(&outcomes)?;
+        }
+        Ok(())
+    }
+
     /// The tree of a region with slices, where there is no time for another one; if these are too many, what a search for few slices finds in haste.
     pub(super) fn sliced(
         &self,
