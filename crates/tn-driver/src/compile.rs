@@ -425,13 +425,17 @@ impl Planning<'_> {
         }
         let mut fastest = self.fastest(outcomes)?;
         let clock = self.clock(fastest.took);
-        let candidates = match clock.is_over() || self.searcher.is_over(options) {
+        let settled = joint::is_settled(&fastest.dag, &fastest.outcomes, options);
+        let candidates = match settled || clock.is_over() || self.searcher.is_over(options) {
             true => vec![],
             false => stages::candidates(prepared, &fastest.outcomes, options, fastest.dag.len())?,
         };
         let mut rewritten = None;
         let other = joint::Alternatives { candidates: &candidates, clock, ..Default::default() };
-        let joint::Improved { better, limit } = joint::improved(&fastest.dag, other, options, machine);
+        let joint::Improved { better, limit } = match settled {
+            true => joint::Improved::default(),
+            false => joint::improved(&fastest.dag, other, options, machine),
+        };
         if let Some(better) = better {
             tn_ir::verify::verify(&better.dag).map_err(|e| Error::internal("joint optimiser", e))?;
             let (folded, plan) = self.schedule(&fastest.outcomes, &better.dag)?;

@@ -6,11 +6,11 @@
 use crate::options::Options;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tn_ir::dag::Dag;
+use tn_ir::dag::{ArrayId, ArrayRole, Dag, Op};
 use tn_opt::cost::{Costs, Goal, Rates};
 use tn_opt::rules::{Group, RULES};
 use tn_opt::{Clock, Limit, Optimised, Settings, optimise};
-use tn_order::Minimize;
+use tn_order::{Minimize, Outcome};
 use tn_plan::cost::Machine;
 use tn_plan::ir::{Plan, Summary};
 
@@ -109,6 +109,23 @@ pub(crate) fn improved(dag: &Dag, other: Alternatives<'_>, options: &Options, ma
     let limit = found.limited;
     let pays = found.cost.1 < found.cost.0 * (1.0 - 1e-6) || !found.thrifty.is_empty();
     Improved { better: pays.then_some(found), limit }
+}
+
+/// Whether no rewrite can lower the objective: multiply-adds are counted, the order is proven to take the fewest, and it is one product of given
+/// arrays, each read once, so that there is nothing to share, to fold or to factor.
+pub(crate) fn is_settled(dag: &Dag, outcomes: &[Outcome], options: &Options) -> bool {
+    let [one] = outcomes else { return false };
+    if options.minimize != Minimize::Macs || !one.optimal || dag.roots.len() != 1 {
+        return false;
+    }
+    let mut uses = vec![0usize; dag.len()];
+    dag.ids().flat_map(|n| dag.op(n).args()).for_each(|a| uses[a.0 as usize] += 1);
+    let given = |a: &ArrayId| dag.arrays.get(*a).is_some_and(|a| a.role != ArrayRole::Const);
+    dag.ids().all(|n| match dag.op(n) {
+        Op::Leaf(a) => uses[n.0 as usize] <= 1 && given(a),
+        Op::Einsum2 { .. } | Op::Einsum1 { .. } | Op::Reshape { .. } => uses[n.0 as usize] <= 1,
+        _ => false,
+    })
 }
 
 /// What a plan's objective is, summed over what it runs.

@@ -98,6 +98,17 @@ const GROUPS: [(&str, &str); 7] = [
     ("regimes", "several schedules, each for a range of a `dyn` size"),
 ];
 
+/// The group of all rules of scalar functions.
+const SCALAR_GROUP: &str = "sums";
+
+fn group_name(group: Group) -> &'static str {
+    match group {
+        Group::Plans => "plans",
+        Group::Sums => "sums",
+        Group::Structure => "structure",
+    }
+}
+
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
@@ -137,18 +148,14 @@ impl Rules {
         });
         let graph = RULES.iter().map(|r| Row {
             name: r.name,
-            group: match r.group {
-                Group::Plans => "plans",
-                Group::Sums => "sums",
-                Group::Structure => "structure",
-            },
+            group: group_name(r.group),
             pattern: r.pattern.to_owned(),
             condition: r.condition,
             why: r.why,
         });
         let scalar = SCALAR_RULES.iter().map(|r| Row {
             name: r.name,
-            group: "sums",
+            group: SCALAR_GROUP,
             pattern: format!("{} = {}", infix(r.from), infix(r.to)),
             condition: "in a real map",
             why: r.why,
@@ -156,11 +163,18 @@ impl Rules {
         fixed.chain(graph).chain(scalar)
     }
 
+    /// Name and group of every rule, in the order of [`Rules::rows`].
+    fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let fixed = FIXED.into_iter().map(|[name, group, ..]| (name, group));
+        let graph = RULES.iter().map(|r| (r.name, group_name(r.group)));
+        fixed.chain(graph).chain(SCALAR_RULES.iter().map(|r| (r.name, SCALAR_GROUP)))
+    }
+
     /// Whether a rule is on: it and its group.
     pub fn is_on(&self, name: &str) -> bool {
         let mut copy = *self;
-        Rules::rows().enumerate().find(|(_, r)| r.name == name).is_some_and(|(k, r)| {
-            let group = GROUPS.iter().position(|g| g.0 == r.group);
+        Rules::names().enumerate().find(|(_, r)| r.0 == name).is_some_and(|(k, r)| {
+            let group = GROUPS.iter().position(|g| g.0 == r.1);
             group.is_some_and(|g| *copy.flags()[g]) && self.single & (1 << k) == 0
         })
     }
@@ -197,13 +211,13 @@ impl FromStr for Rules {
                 rules = Rules::NONE;
                 continue;
             }
-            if let Some(k) = Rules::rows().position(|r| r.name == name) {
+            if let Some(k) = Rules::names().position(|r| r.0 == name) {
                 rules.single |= 1 << k;
                 continue;
             }
             let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
                 let known: Vec<&str> =
-                    GROUPS.iter().map(|g| g.0).chain(Rules::rows().map(|r| r.name)).collect();
+                    GROUPS.iter().map(|g| g.0).chain(Rules::names().map(|r| r.0)).collect();
                 let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
                 let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 return Err(format!(
@@ -232,8 +246,8 @@ impl fmt::Display for Rules {
         if !on.is_empty() && !self.regimes {
             f.write_str(" -regimes")?;
         }
-        let mut off = Rules::rows().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
-        off.try_for_each(|(_, r)| write!(f, " -{}", r.name))
+        let mut off = Rules::names().enumerate().filter(|(k, _)| self.single & (1 << k) != 0);
+        off.try_for_each(|(_, r)| write!(f, " -{}", r.0))
     }
 }
 
@@ -297,6 +311,7 @@ mod tests {
         let different: std::collections::BTreeSet<&str> = names.iter().copied().collect();
         assert_eq!(different.len(), names.len());
         assert!(Rules::rows().count() <= 64);
+        assert!(Rules::names().eq(Rules::rows().map(|r| (r.name, r.group))));
         assert!(Rules::rows().all(|r| !r.pattern.is_empty() && !r.condition.is_empty() && !r.why.is_empty()));
         assert!(Rules::rows().all(|r| r.name.parse::<Rules>().is_ok_and(|off| !off.is_on(r.name))));
         assert_eq!(infix("(- (* ?a ?b) (* ?a ?c))"), "(a·b - a·c)");

@@ -358,7 +358,7 @@ pub(crate) fn dag(
         tn_grad::jvp(&mut dag, &wrt);
     }
     if options.rules.is_on("support") {
-        dag = tn_opt::support::on_support(&dag);
+        dag = tn_opt::support::on_support(dag);
     }
     tn_ir::verify::verify(&dag).map_err(|e| Error::internal("dag", e))?;
     Ok(dag)

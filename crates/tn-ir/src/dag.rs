@@ -36,6 +36,7 @@ use crate::span::Span;
 use crate::typed_id;
 use indexmap::IndexSet;
 use num_complex::Complex64;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -277,7 +278,7 @@ pub struct Dag {
     /// Row-major entries of constant arrays that are no leaves of the program, by the array's number: what was folded.
     #[serde(default)]
     pub constants: BTreeMap<u32, Vec<Complex64>>,
-    nodes: IndexSet<DagNode>,
+    nodes: IndexSet<DagNode, FxBuildHasher>,
     info: Vec<NodeInfo>,
     /// New nodes get this span.
     pub current_span: Span,

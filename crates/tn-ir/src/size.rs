@@ -167,8 +167,11 @@ impl Poly {
     }
     /// The value where `value_of` gives each symbol's, saturating.
     pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
-        let (number, terms) = self.parts();
-        terms.iter().fold(number.unwrap_or(0).into(), |sum: i128, (monomial, &c)| {
+        let terms = match &self.0 {
+            Repr::Number(c) => return i128::from(*c),
+            Repr::Terms(terms) => terms,
+        };
+        terms.iter().fold(0, |sum: i128, (monomial, &c)| {
             let product = monomial
                 .iter()
                 .fold(c, |p, &(s, e)| p.saturating_mul((value_of(s) as i128).saturating_pow(e)));
@@ -284,8 +287,11 @@ impl std::ops::Mul for &Poly {
     // Exponents of a product add up.
     #[allow(clippy::suspicious_arithmetic_impl)]
     fn mul(self, other: &Poly) -> Poly {
-        if let (Some(a), Some(b)) = (self.as_constant(), other.as_constant()) {
-            return Poly::constant(a.saturating_mul(b));
+        if let (Repr::Number(a), Repr::Number(b)) = (&self.0, &other.0) {
+            return match a.checked_mul(*b) {
+                Some(c) => Poly(Repr::Number(c)),
+                None => Poly::constant(i128::from(*a) * i128::from(*b)),
+            };
         }
         let mut out = Terms::new();
         for (ma, ca) in self.terms() {

@@ -6,9 +6,15 @@
 use tn_ir::dag::{Dag, DagId, Op, Root};
 
 /// The same roots with products, views and diagonals computed on their support.
-pub fn on_support(dag: &Dag) -> Dag {
+pub fn on_support(dag: Dag) -> Dag {
+    let needed = needed(&dag);
+    // without a node that places anything there is none that could be smaller
+    let places = |n: &DagId| !matches!(dag.op(*n), Op::Leaf(_) | Op::Number(_) | Op::Einsum2 { .. });
+    if needed.len() == dag.len() && !needed.iter().any(places) {
+        return dag;
+    }
     let mut pass = Pass { out: dag.emptied(), at: vec![None; dag.len()], simple: vec![] };
-    for n in needed(dag) {
+    for n in needed {
         let info = dag.info(n);
         (pass.out.current_span, pass.out.in_adjoint) = (info.span, info.adjoint);
         let op = dag.op(n).clone().with_args(|a| pass.at[a.0 as usize].unwrap_or(a));

@@ -183,22 +183,38 @@ pub fn step_costs_at<'a>(
     plan: &Plan,
     entry: &'a Entry,
     machine: &Machine,
-    value: impl Fn(SymbolId) -> i64,
+    value: impl Fn(SymbolId) -> i64 + Sync,
 ) -> Vec<(&'a Step, StepCost)> {
     let size = |d: Dim| d.eval(|s| value(s).max(0) as u64) as f64;
     let flat = flatten(&entry.body);
     let mut rounds = vec![1.0; flat.len()];
-    let mut all = Vec::new();
+    let mut steps: Vec<(&Step, f64)> = Vec::new();
     for (i, f) in flat.iter().enumerate() {
         let around = f.parent.map_or(1.0, |p| rounds[p as usize]);
         match f.item {
             Item::Loop(l) => rounds[i] = around * size(l.trip),
-            Item::Step(s) => all.push((&**s, step_cost(plan, machine, s, around, size))),
+            Item::Step(s) => steps.push((s, around)),
             Item::Zero { .. } => {}
         }
     }
-    all
+    let all = |steps: &[(&'a Step, f64)]| -> Vec<(&'a Step, StepCost)> {
+        steps.iter().map(|&(s, around)| (s, step_cost(plan, machine, s, around, size))).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = steps.len().div_ceil(threads).max(MANY_STEPS);
+    let Some((own, others)) = steps.split_at_checked(share) else { return all(&steps) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(share).map(|part| scope.spawn(move || all(part))).collect();
+        let mut costs = all(own);
+        for other in others {
+            costs.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        costs
+    })
 }
+
+/// So many steps take longer than to start a thread for others.
+const MANY_STEPS: usize = 1_000;
 
 fn bytes_of(plan: &Plan, len: &Poly, value: &impl Fn(SymbolId) -> i64) -> u128 {
     (len.eval(value).max(0) as u128).saturating_mul(u128::from(plan.dtype.bytes()))
@@ -241,7 +257,7 @@ pub fn summary_at(
     plan: &Plan,
     machine: &Machine,
     seed: u64,
-    value: impl Fn(SymbolId) -> i64 + Copy,
+    value: impl Fn(SymbolId) -> i64 + Copy + Sync,
 ) -> Summary {
     let mut out = Summary { seed, machine: machine.name.clone(), ..Summary::default() };
     for entry in &plan.entries {

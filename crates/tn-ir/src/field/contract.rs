@@ -35,7 +35,8 @@ pub fn accumulate<N: Number>(
     out: &mut [N],
     scratch: &mut Scratch<N>,
 ) {
-    let mut factor = N::one();
+    // how often everything counts, and whether that is not once
+    let (mut factor, mut unlike) = (N::one(), false);
     let inner = &mut scratch.loops;
     inner.clear();
     for l in loops {
@@ -44,21 +45,48 @@ pub fn accumulate<N: Number>(
             1 if l.weighted => {
                 let n = cells.of(l.class)[0].1;
                 if n != 1 {
-                    factor = factor.mul(N::natural(n));
+                    (factor, unlike) = (factor.mul(N::natural(n)), true);
                 }
             }
             1 => {}
-            _ => inner.push(*l),
+            _ => {
+                let long = || cells.of(l.class).iter().any(|&(_, n)| n != 1);
+                let l = Loop { weighted: l.weighted && long(), ..*l };
+                // two loops that step alike through everything are one
+                let outer = inner.last_mut().filter(|o| !o.weighted && !l.weighted);
+                let steps = |o: &Loop| [o.a, o.b, o.out] == [l.a, l.b, l.out].map(|step| step * l.size);
+                match outer.filter(|o| steps(o)) {
+                    Some(outer) => *outer = Loop { size: outer.size * l.size, ..l },
+                    None => inner.push(l),
+                }
+            }
         }
     }
     let read_a = |k: usize| if conj_a { a[k].conj() } else { a[k] };
     let read_b = |k: usize| if conj_b { b[k].conj() } else { b[k] };
-    let Some(last) = inner.pop() else {
-        out[0] = out[0].add(factor.mul(read_a(0)).mul(read_b(0)));
-        return;
-    };
+    // the innermost loops as a list of rounds: without counters, and short loops are what there is most of
+    let (rounds, count, weight) = (&mut scratch.rounds, &mut scratch.count, &mut scratch.weight);
+    rounds.clear();
+    rounds.push(Round { a: 0, b: 0, out: 0, weight: N::one() });
+    let mut weighted = false;
+    while let Some(l) = inner.pop_if(|l| rounds.len() == 1 || l.size * rounds.len() <= BLOCK) {
+        weighted |= l.weighted;
+        let block = rounds.len();
+        for k in 1..l.size {
+            for at in 0..block {
+                let r = rounds[at];
+                rounds.push(Round { a: r.a + k * l.a, b: r.b + k * l.b, out: r.out + k * l.out, ..r });
+            }
+        }
+        if l.weighted {
+            let runs = cells.of(l.class).iter().map(|&(_, n)| N::natural(n));
+            for (own, n) in rounds.chunks_mut(block).zip(runs) {
+                own.iter_mut().for_each(|r| r.weight = r.weight.mul(n));
+            }
+        }
+    }
+    let plain = !unlike && inner.iter().all(|l| !l.weighted);
     let depth = inner.len();
-    let (count, weight) = (&mut scratch.count, &mut scratch.weight);
     count.clear();
     count.resize(depth, 0);
     weight.clear();
@@ -74,14 +102,16 @@ pub fn accumulate<N: Number>(
             };
         }
         let w = weight[depth];
-        let runs = if last.weighted { Some(cells.of(last.class)) } else { None };
-        for k in 0..last.size {
-            let mut x = read_a(ia + k * last.a).mul(read_b(ib + k * last.b));
-            if let Some(n) = runs.map(|r| r[k].1).filter(|&n| n != 1) {
-                x = x.mul(N::natural(n));
+        for r in rounds.iter() {
+            let mut x = read_a(ia + r.a).mul(read_b(ib + r.b));
+            if weighted {
+                x = x.mul(r.weight);
             }
-            let o = &mut out[io + k * last.out];
-            *o = o.add(w.mul(x));
+            if !plain {
+                x = x.mul(w);
+            }
+            let o = &mut out[io + r.out];
+            *o = o.add(x);
         }
         let mut d = depth;
         loop {
@@ -102,12 +132,25 @@ pub fn accumulate<N: Number>(
     }
 }
 
+/// Rounds of the innermost loops that are listed.
+const BLOCK: usize = 64;
+
+/// A round of the innermost loops: where it reads and adds, from where the outer loops stand, and how often it counts.
+#[derive(Clone, Copy)]
+struct Round<N> {
+    a: usize,
+    b: usize,
+    out: usize,
+    weight: N,
+}
+
 /// Buffers that are used again.
 #[derive(Default)]
 pub struct Scratch<N> {
     loops: Vec<Loop>,
     count: Vec<usize>,
     weight: Vec<N>,
+    rounds: Vec<Round<N>>,
     /// Loops of the caller.
     pub own: Vec<Loop>,
 }
@@ -115,7 +158,7 @@ pub struct Scratch<N> {
 impl<N> Scratch<N> {
     /// Empty buffers.
     pub fn new() -> Scratch<N> {
-        Scratch { loops: vec![], count: vec![], weight: vec![], own: vec![] }
+        Scratch { loops: vec![], count: vec![], weight: vec![], rounds: vec![], own: vec![] }
     }
 }
 
