@@ -382,11 +382,55 @@ impl RustCall<'_> {
 /// # Errors
 /// What any step of that printed.
 pub fn run_rust(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
+    write_rust(jobs, dir, Runtime::Embedded)?;
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let exe = dir.join("main");
+    let flags = ["--edition", "2024", "-Copt-level=1", "-Ccodegen-units=8", "-o"];
+    run(Command::new(rustc).args(flags).arg(&exe).arg(dir.join("main.rs")))?;
+    results_of(jobs, &exe, dir)
+}
+
+/// The same by a crate that depends on `tn-runtime`: with versions of the kernels for several instruction sets.
+///
+/// # Errors
+/// As for [`run_rust`].
+pub fn run_rust_with_the_crate(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
+    write_rust(jobs, dir, Runtime::Crate)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manifest = format!(
+        "[package]\nname = \"emitted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [[bin]]\nname = \"emitted\"\npath = \"main.rs\"\n[profile.dev]\nopt-level = 1\ndebug = false\n\
+         [dependencies]\ntn-runtime = {{ path = {:?}, features = [\"std\"] }}\n",
+        root.join("crates").join("tn-runtime")
+    );
+    std::fs::write(dir.join("Cargo.toml"), manifest).map_err(io)?;
+    // the versions that are already here
+    std::fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).map_err(io)?;
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let target = dir.join("target");
+    let mut build = Command::new(cargo);
+    build.args(["build", "--offline", "--quiet"]).current_dir(dir).env("CARGO_TARGET_DIR", &target);
+    run(&mut build)?;
+    results_of(jobs, &target.join("debug").join("emitted"), dir)
+}
+
+fn results_of(jobs: &[Job], exe: &Path, dir: &Path) -> Result<Vec<Values>, String> {
+    run(Command::new(exe).arg(dir))?;
+    jobs.iter()
+        .map(|job| {
+            let m = lower_plan(&job.plan, Target::Cpu).map_err(|e| e.to_string())?;
+            read_results(job, &m, dir)
+        })
+        .collect()
+}
+
+/// Writes the modules of the jobs, a main file that runs every entry, and the arrays that it reads.
+fn write_rust(jobs: &[Job], dir: &Path, runtime: Runtime) -> Result<(), String> {
     let (mut mods, mut functions, mut body) = (String::new(), String::new(), String::new());
     for job in jobs {
         let m = lower_plan(&job.plan, Target::Cpu).map_err(|e| e.to_string())?;
         let name = &job.plan.name;
-        let options = RustOptions { file_stem: name.clone(), runtime: Runtime::Embedded };
+        let options = RustOptions { file_stem: name.clone(), runtime };
         let f = emit_rust(&job.plan, &options).map_err(|e| format!("{name}: {e}"))?;
         std::fs::write(dir.join(&f.name), &f.text).map_err(io)?;
         let _ = writeln!(mods, "mod {name};");
@@ -399,18 +443,7 @@ pub fn run_rust(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
     let main = format!(
         "#![deny(warnings)]\n#![allow(unused_mut, unused_variables)]\n{mods}\n{RUST_MAIN}\n{functions}\nfn main() {{\n{body}}}\n"
     );
-    std::fs::write(dir.join("main.rs"), main).map_err(io)?;
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let exe = dir.join("main");
-    let flags = ["--edition", "2024", "-Copt-level=1", "-Ccodegen-units=8", "-o"];
-    run(Command::new(rustc).args(flags).arg(&exe).arg(dir.join("main.rs")))?;
-    run(Command::new(exe).arg(dir))?;
-    jobs.iter()
-        .map(|job| {
-            let m = lower_plan(&job.plan, Target::Cpu).map_err(|e| e.to_string())?;
-            read_results(job, &m, dir)
-        })
-        .collect()
+    std::fs::write(dir.join("main.rs"), main).map_err(io)
 }
 
 /// What a run of [`run_rust`] measured for an entry: the bytes of the arrays that it was given, and the most bytes that it allocated itself.

@@ -4,7 +4,7 @@ use num_complex::Complex64;
 use std::collections::BTreeMap;
 use tn_driver::data::{DataArray, read_arrays};
 use tn_plan::ir::{Class, EntryKind};
-use tn_tests::emitted::{folder, run_cuda, run_rust};
+use tn_tests::emitted::{folder, run_cuda, run_rust, run_rust_with_the_crate};
 use tn_tests::golden::{Case, cases_in};
 use tn_tests::network::{Job, Values, agree, all_entries, compile_text};
 
@@ -114,6 +114,13 @@ fn by_emitted_rust() {
     let goldens = goldens(|_| true);
     let dir = folder(env!("CARGO_TARGET_TMPDIR"), "golden_rust").unwrap();
     check_all(&goldens, "Rust", &run_rust(&jobs(&goldens), &dir).unwrap());
+}
+
+#[test]
+fn by_emitted_rust_with_the_runtime_crate() {
+    let goldens = goldens(|_| true);
+    let dir = folder(env!("CARGO_TARGET_TMPDIR"), "golden_crate").unwrap();
+    check_all(&goldens, "Rust with the crate", &run_rust_with_the_crate(&jobs(&goldens), &dir).unwrap());
 }
 
 #[test]

@@ -309,6 +309,17 @@ pub(crate) fn made(
         |searcher| Planning { prepared, networks: &networks, searcher, options, machine }.planned();
     let mut found = planning(&searcher);
     if options.memory.is_some() {
+        // Under a limit the search goes from tree to tree, and other trees may lead it astray: no plan is worse than without them.
+        let pressed = matches!(&found, Ok((_, Some(built))) if built.pressed);
+        if pressed && options.rules.plans && options.max_time.is_none() {
+            let rules = crate::rules::Rules { plans: false, ..options.rules };
+            let plain = Options { rules, ..options.clone() };
+            let searcher = Searcher::new(prepared, &plain, machine, began)?;
+            let networks = &networks;
+            let planning = Planning { prepared, networks, searcher: &searcher, options: &plain, machine };
+            found = better(found, planning.planned(), options);
+            searcher.finish();
+        }
         // Regions that are better one by one do not make a plan that is faster within the limit.
         if let Some(trees) = searcher.floor(prepared, options) {
             found = better(found, planning(&searcher.fixed(trees)), options);

@@ -35,6 +35,8 @@ use tn_plan::ir::{Class, Plan};
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
+/// Of networks of more tensors the smallest peak is not searched for where nothing can fit: that would take minutes.
+const FOR_NOTHING: usize = 100;
 /// Rounds without a smaller peak after which there is no hope.
 const VAIN_ROUNDS: usize = 8;
 /// Times that less is saved for the backward pass, where nothing else helps.
@@ -48,7 +50,7 @@ const STEEP_TRIALS: u32 = 4;
 /// Rounds by [`RATIO`]: to 1/17 of the peak of the first trees.
 const GENTLE_ROUNDS: usize = 8;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
-const EXTRA_ROUNDS: usize = 1;
+const EXTRA_ROUNDS: usize = 2;
 /// A limit is far below a peak that is so many times as large.
 const FAR: u128 = 8;
 /// The parts of the room under the limit that a result may take when a search aims at the limit.
@@ -82,6 +84,8 @@ struct Search<'a> {
     spare: Option<Fitting>,
     /// The plan with the smallest peak, of those that are tried whatever the limit.
     smallest: Option<Smallest>,
+    /// Whether a plan that saves everything was too large.
+    binds: bool,
     /// Whether what is tried now depends on the limit.
     aimed: bool,
     /// Whether trees were passed over that have too many slices to be run.
@@ -115,6 +119,7 @@ impl<'a> Search<'a> {
             best: None,
             spare: None,
             smallest: None,
+            binds: false,
             aimed: false,
             endless: false,
             rewritten: None,
@@ -180,6 +185,7 @@ impl<'a> Search<'a> {
             let save = policies[at];
             let plan = self.schedule(base, save)?;
             let peak = peak_bytes_at_max(&plan);
+            self.binds |= at == 0 && peak > self.limit;
             if at == 0 && self.options.grad && self.options.rules.is_on("remake") && peak > self.limit {
                 let just = plan.summary.saved_bytes.saturating_sub(peak - self.limit);
                 fitted = u64::try_from(just).ok().map(SavePolicy::Keep);
@@ -322,9 +328,11 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Whether what the caller holds is above the limit already. Without a clock the search goes on nevertheless, for the smallest peak.
+    /// Whether what the caller holds is above the limit already. Without a clock the search goes on nevertheless, for the smallest peak, but not where
+    /// that takes long.
     fn is_hopeless(&self) -> bool {
-        self.options.max_time.is_some()
+        let tensors: usize = self.networks.iter().map(|n| n.inputs.len()).sum();
+        (self.options.max_time.is_some() || tensors > FOR_NOTHING)
             && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
     }
 
@@ -366,23 +374,34 @@ pub fn within(
     let mut search = Search { spare, ..Search::new(prepared, networks, options, machine) };
     let mut outcomes = first;
     let mut peak = search.attempt(&outcomes)?;
+    let binds = search.binds;
+    // Where another tree, a rewritten program or one that saves less fits, nothing more is needed. What the rounds find may be faster
+    // nevertheless, so that there are a few where the limit binds: no plan is worse than without those.
     search.other_trees(&outcomes, searcher)?;
-    // Where a rewritten program takes less, no other trees are needed for it to fit.
     search.rewrite(searcher, false)?;
+    let aside = binds && search.best.is_some() && options.max_time.is_none();
+    if aside {
+        search.spare = [search.spare.take(), search.best.take()].into_iter().flatten().min_by(cheaper);
+    }
     if search.best.is_none() && search.is_near(peak) && !search.is_hopeless() {
         search.search_on(&mut outcomes, &mut peak, searcher)?;
     }
     if !search.is_hopeless() {
         search.aim(&outcomes, peak, searcher)?;
     }
-    let mut left = if search.best.is_some() || search.is_hopeless() { 0 } else { MAX_ROUNDS };
-    let mut vain = 0;
+    let most = if aside { GENTLE_ROUNDS } else { MAX_ROUNDS };
+    let mut left = if search.best.is_some() || search.is_hopeless() { 0 } else { most };
+    let (mut vain, mut rounds) = (0, 0);
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
-    while left > 0 && !searcher.is_late(options, if search.best.is_some() { 1.0 } else { SEARCHED }) {
+    while left > 0
+        && !search.is_hopeless()
+        && !searcher.is_late(options, if search.best.is_some() { 1.0 } else { SEARCHED })
+    {
         let Some(r) = largest(&outcomes, &open) else { break };
+        rounds += 1;
         let had = search.best.is_some();
-        let gentle = peak.is_some() && left > MAX_ROUNDS - GENTLE_ROUNDS;
+        let gentle = peak.is_some() && left > most - GENTLE_ROUNDS;
         let ratio = if gentle { RATIO } else { STEEP_RATIO };
         let record = search.smallest.as_ref().map(|s| s.peak);
         let next = search.round(&outcomes, peak, r, ratio, searcher)?;
@@ -419,19 +438,20 @@ pub fn within(
             search.slice_late(&outcomes, searcher)?;
         }
         match search.best {
+            None if aside => {}
             None => search.squeeze(searcher)?,
             Some(_) => search.use_rest(searcher)?,
         }
     }
-    let cost = |f: &Option<Fitting>| f.as_ref().map_or(f64::INFINITY, |f| f.cost);
-    if search.best.is_none() || cost(&search.spare) < cost(&search.best) {
-        search.best = search.spare.take();
-    }
+    search.best = [search.best.take(), search.spare.take()].into_iter().flatten().min_by(cheaper);
     if !search.is_hopeless() && !searcher.is_over(options) {
         search.rewrite(searcher, true)?;
     }
     match search.best {
-        Some(best) => Ok((best.base.outcomes.to_vec(), best.base.built(best.plan)?)),
+        Some(best) => {
+            let built = best.base.built(best.plan)?;
+            Ok((best.base.outcomes.to_vec(), Built { pressed: binds && rounds <= GENTLE_ROUNDS, ..built }))
+        }
         None => {
             let mut help = Vec::new();
             let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
@@ -439,6 +459,9 @@ pub fn within(
                 help.push("the time was over before the search was; allow more with `--max-time`".into());
             } else if over {
                 help.push("the search was stopped before its end; let it go on".into());
+            }
+            if options.max_time.is_none() && search.is_hopeless() {
+                help.push("the smallest peak was not searched for, as nothing can fit".into());
             }
             if search.endless {
                 help.push(
@@ -448,6 +471,10 @@ pub fn within(
             Err(infeasible(search.smallest.map(|s| (s.peak, s.plan)), limit, &outcomes, prepared, help))
         }
     }
+}
+
+fn cheaper(a: &Fitting, b: &Fitting) -> std::cmp::Ordering {
+    a.cost.total_cmp(&b.cost)
 }
 
 /// Where leaves and outputs alone are more than any machine has, nothing is searched for.
@@ -549,6 +576,7 @@ fn infeasible(
             help.push(format!(
                 "parameters, inputs and outputs alone take `{held}` bytes; a smaller network or element type is needed"
             ));
+            help.append(&mut more);
         } else {
             help.push(format!("allow `--memory {smallest}`"));
             help.append(&mut more);

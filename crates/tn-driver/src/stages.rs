@@ -46,6 +46,8 @@ pub struct Built {
     pub rewritten: Option<Box<Rewritten>>,
     /// The limit that ended the joint optimiser, if one did.
     pub limit: Option<tn_opt::Limit>,
+    /// Whether a memory limit kept a plan out that saves everything, and one that fits was found soon.
+    pub pressed: bool,
 }
 
 /// What the joint optimiser did.
@@ -473,7 +475,7 @@ pub(crate) fn schedule(
 pub(crate) fn verified(dag: Dag, plan: Plan) -> Result<Built, Error> {
     let plan = VerifiedPlan::new(plan, &dag)
         .map_err(|e| Error::internal("the plan does not pass its verifier", listed(&e)))?;
-    Ok(Built { dag, plan, unfolded: None, rewritten: None, limit: None })
+    Ok(Built { dag, plan, unfolded: None, rewritten: None, limit: None, pressed: false })
 }
 
 /// A dag of more nodes that nobody rewrote is not evaluated against the clock.

@@ -104,6 +104,7 @@ impl Dump<'_> {
                     let len = self.arrays.get(a.0 as usize).copied().unwrap_or(0);
                     self.line(&format!("acc{} = [0; {len}]", a.0));
                 }
+                Stmt::Settle(a) => self.line(&format!("settle acc{}", a.0)),
                 Stmt::Load { dst, from } => self.line(&format!("r{} = {}", dst.0, self.place(from))),
                 Stmt::Op { dst, op } => self.line(&format!("r{} = {op:?}", dst.0)),
                 Stmt::Store { to, value, put } => {

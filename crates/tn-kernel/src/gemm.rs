@@ -239,6 +239,7 @@ impl Gemm<'_> {
             true => self.multiply_direct(point, deep, rows.width, columns, strip, acc),
             false => self.multiply(deep, (rows.width, columns.width), strip, at, acc),
         });
+        out.push(Stmt::Settle(acc));
         let o = self.b.result();
         let height = Poly::from(u64::from(columns.width));
         let stores = self.each(self.seen(o, rows), point, |g, p, row| {

@@ -207,6 +207,9 @@ pub enum Stmt {
     },
     /// Declares an on-chip array, all zero.
     Array(ArrayId),
+    /// Says that an on-chip array is complete, and computes nothing: what accumulated it may stay in vector registers, whatever the pattern in
+    /// which it is read from here on.
+    Settle(ArrayId),
     /// Reads.
     Load {
         /// Result.

@@ -423,7 +423,7 @@ fn collect_symbols(stmts: &[Stmt], into: &mut BTreeSet<SymbolId>) {
             Stmt::Load { from, .. } => place(from, into),
             Stmt::Store { to, .. } => place(to, into),
             Stmt::First { body } => stack.extend(body),
-            Stmt::Array(_) | Stmt::Op { .. } | Stmt::Join { .. } => {}
+            Stmt::Array(_) | Stmt::Settle(_) | Stmt::Op { .. } | Stmt::Join { .. } => {}
         }
     }
 }

@@ -188,6 +188,7 @@ impl Lowering<'_> {
         let mut out: Vec<Stmt> = accs.iter().map(|&a| Stmt::Array(a)).collect();
         let (width, to) = (deep.width, self.total(deep.group));
         out.push(Stmt::Piece { var: k, within, from: deep.from, width, to, step: lanes, body });
+        out.extend(accs.iter().map(|&a| Stmt::Settle(a)));
         for (&(r, c), acc) in cells.iter().zip(accs) {
             let (lane, part) = (self.b.var(), self.b.reg());
             let mut base = Index::fixed(Poly::from(u64::from(r * height + c) * u64::from(lanes)));

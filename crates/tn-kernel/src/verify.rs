@@ -226,6 +226,9 @@ impl KernelCheck<'_> {
                         _ => {}
                     }
                 }
+                Stmt::Settle(array) => {
+                    self.scope.arrays.get(array).ok_or("an undeclared array is settled")?;
+                }
                 Stmt::Join { array, .. } => {
                     self.scope.arrays.get(array).ok_or("a join of an undeclared array")?;
                     if !by_blocks {

@@ -13,7 +13,7 @@ struct Table {
 }
 
 /// log2 of the sizes of all runs, at `i * (n + 1) + j`.
-fn sizes(model: &Model, order: &[u32]) -> Vec<f32> {
+pub(crate) fn sizes(model: &Model, order: &[u32]) -> Vec<f32> {
     let n = order.len();
     let mut left = model.counts();
     for &i in &model.out {
@@ -109,26 +109,31 @@ impl Table {
     }
 
     fn path(&self, order: &[u32]) -> Vec<(u32, u32)> {
-        let n = self.n;
-        let mut path = Vec::with_capacity(n - 1);
-        // a run is met twice: to open it, and when both its parts are made
-        let mut stack = vec![(0, n, false)];
-        let mut made: Vec<u32> = Vec::new();
-        while let Some((i, j, opened)) = stack.pop() {
-            if opened {
-                if let (Some(b), Some(a)) = (made.pop(), made.pop()) {
-                    path.push((a, b));
-                    made.push((n + path.len() - 1) as u32);
-                }
-            } else if j - i == 1 {
-                made.push(order[i]);
-            } else {
-                let k = self.split(i, j);
-                stack.extend([(i, j, true), (k, j, false), (i, k, false)]);
-            }
-        }
-        path
+        path_of_runs(order, |i, j| self.split(i, j))
     }
+}
+
+/// The path in SSA form over runs `[i, j)` of `order` that are split where `split` says.
+pub(crate) fn path_of_runs(order: &[u32], split: impl Fn(usize, usize) -> usize) -> Vec<(u32, u32)> {
+    let n = order.len();
+    let mut path = Vec::with_capacity(n.saturating_sub(1));
+    // a run is met twice: to open it, and when both its parts are made
+    let mut stack = vec![(0, n, false)];
+    let mut made: Vec<u32> = Vec::new();
+    while let Some((i, j, opened)) = stack.pop() {
+        if opened {
+            if let (Some(b), Some(a)) = (made.pop(), made.pop()) {
+                path.push((a, b));
+                made.push((n + path.len() - 1) as u32);
+            }
+        } else if j - i == 1 {
+            made.push(order[i]);
+        } else {
+            let k = split(i, j);
+            stack.extend([(i, j, true), (k, j, false), (i, k, false)]);
+        }
+    }
+    path
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod anneal;
 #[doc(hidden)]
 pub mod bench;
 mod bisect;
+mod by_output;
 mod clock;
 mod cost;
 mod exact;

@@ -1,5 +1,6 @@
 //! The entry of the search: exact where that is affordable, else the portfolio.
 
+use crate::by_output::by_output;
 use crate::clock::Clock;
 use crate::cost::{LogSum, peaks};
 use crate::exact::{Bounds, Exact, Proof};
@@ -81,8 +82,14 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
             fastest(net, &search, &mut best);
         }
     }
-    let others = others.into_iter().map(|c| Tree { ssa_path: c.path, sliced: vec![] }).collect();
-    Ok(Outcome { others, ..finish(net, &search, best, optimal, time_limited)? })
+    let mut others: Vec<Tree> =
+        others.into_iter().map(|c| Tree { ssa_path: c.path, sliced: vec![] }).collect();
+    let found = finish(net, &search, best, optimal, time_limited)?;
+    let free = opts.max_size.is_none() && opts.max_peak.is_none() && found.tree.sliced.is_empty();
+    if free && start.is_none() && matches!(opts.minimize, Minimize::Time | Minimize::Bytes) {
+        others.extend(by_output(net, &search.model, opts.minimize, found.cost.log10_macs));
+    }
+    Ok(Outcome { others, ..found })
 }
 
 /// A tree of the network with its slices, and what it is worth.

@@ -1,16 +1,25 @@
-//! What generated Rust may use, and what initial values are drawn with. No `std`, no allocation.
+//! What generated Rust may use, and what initial values are drawn with. No allocation, and no `std` without the feature of that name.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | [`single`], [`double`] | functions and complex numbers of `f32` and of `f64` |
 //! | [`slices`] | parts of arrays |
 //! | [`random`] | the one random generator (Philox 4×32-10) and the distributions drawn from it |
+//! | `fused` (feature `std`) | multiply-adds in one rounding where a kernel's version has them |
 //!
 //! The texts of the first two are also written into generated modules that stand alone ([`SOURCES`]): there is one definition of each.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
+/// Functions in versions for several instruction sets.
+#[cfg(feature = "std")]
+pub use multiversion;
+#[cfg(feature = "std")]
+pub mod fused;
 pub mod random;
 
 /// Real functions in double precision, on which the others rest.

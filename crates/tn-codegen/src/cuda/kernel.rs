@@ -142,6 +142,8 @@ impl Body<'_> {
                 let len = self.k.arrays.get(a.0 as usize).copied().unwrap_or(0);
                 p.line(format!("{elem} acc{}[{len}] = {{}};", a.0));
             }
+            // a thread's arrays are in registers as they are
+            Stmt::Settle(_) => {}
             Stmt::Load { dst, from } => p.line(format!("const {elem} r{} = {};", dst.0, self.place(from))),
             Stmt::Op { dst, op } => p.line(format!("const {elem} r{} = {};", dst.0, self.op(*op))),
             Stmt::Store { to, value, put } => {

@@ -3,6 +3,7 @@
 //! Views become subslices, so that the compiler sees the length of what a loop walks and drops its bounds checks.
 
 use super::Names;
+use super::Runtime;
 use super::support::Wanted;
 use crate::expr;
 use crate::printer::{Printer, mentions};
@@ -14,6 +15,13 @@ use tn_kernel::module::KernelId;
 
 /// A kernel with more on its stack is not inlined: an entry would hold the arrays of all its kernels at once.
 const INLINE_BYTES: u64 = 4 << 10;
+
+/// The instruction sets for which there is a version of each kernel, beside the one that the crate is compiled for. The first that the machine
+/// has is taken at run time.
+const VERSIONS: &str =
+    "#[multiversion::multiversion(targets(\"x86_64+avx512f+avx512vl+avx512dq+fma\", \"x86_64+avx2+fma\"))]";
+/// Whether the version that is compiled has fused multiply-adds.
+const FUSED: &str = "const FUSED: bool = multiversion::target::target_cfg_f!(any(target_feature = \"fma\", target_arch = \"aarch64\"));";
 
 /// The function's name.
 pub(super) fn name(id: KernelId, k: &Kernel) -> String {
@@ -28,11 +36,15 @@ pub(super) fn print(
     k: &Kernel,
     names: &Names,
     wanted: &mut Wanted,
+    runtime: Runtime,
 ) {
     let (text, count) = &m.uses[id.0 as usize];
     let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     p.line(format!("#[doc = {:?}]", format!(" `{}`{more}.", text.replace(['\n', '`'], " "))));
     p.line("#[allow(non_snake_case, clippy::all)]");
+    if runtime == Runtime::Crate {
+        p.line(VERSIONS);
+    }
     let on_stack: u64 = k.arrays.iter().map(|&n| u64::from(n) * k.dtype.bytes()).sum();
     if on_stack > INLINE_BYTES {
         p.line("#[inline(never)]");
@@ -46,8 +58,14 @@ pub(super) fn print(
     }
     args.push(format!("y: &mut [{}]", names.elem));
     p.open(format!("fn {}({})", name(id, k), args.join(", ")));
-    let mut b = Body { k, names, wanted, on_chip: Default::default() };
-    b.block(p, &k.body);
+    let fuses = runtime == Runtime::Crate;
+    let mut b = Body { k, names, wanted, on_chip: Default::default(), fuses, fused: false };
+    let mut body = Printer::default();
+    b.block(&mut body, &k.body);
+    if b.fused {
+        p.line(FUSED);
+    }
+    p.lines(&body.finish());
     p.close("");
 }
 
@@ -69,12 +87,31 @@ fn read_operands(k: &Kernel) -> Vec<u32> {
     out
 }
 
+/// Whether a statement, or one inside it, reads a register.
+fn reads(s: &Stmt, reg: Reg) -> bool {
+    match s {
+        Stmt::Loop { body, .. } | Stmt::Piece { body, .. } | Stmt::First { body } => {
+            body.iter().any(|s| reads(s, reg))
+        }
+        Stmt::Op { op, .. } => op.args().contains(&reg.0),
+        Stmt::Store { value, .. } => *value == reg,
+        Stmt::Decode { .. } | Stmt::View { .. } | Stmt::Array(_) | Stmt::Settle(_) | Stmt::Load { .. } => {
+            false
+        }
+        Stmt::Join { .. } => false,
+    }
+}
+
 struct Body<'a> {
     k: &'a Kernel,
     names: &'a Names,
     wanted: &'a mut Wanted,
     /// Views of on-chip arrays.
     on_chip: std::collections::BTreeSet<View>,
+    /// Whether products that are added are printed as one operation.
+    fuses: bool,
+    /// Whether one was.
+    fused: bool,
 }
 
 impl Body<'_> {
@@ -113,8 +150,42 @@ impl Body<'_> {
     }
 
     fn block(&mut self, p: &mut Printer, body: &[Stmt]) {
-        for s in body {
+        let mut rest = body;
+        while let [s, others @ ..] = rest {
+            if let Some((next, others)) = others.split_first().filter(|(n, o)| self.is_fused(s, n, o)) {
+                self.product_added(p, s, next);
+                rest = others;
+                continue;
+            }
             self.stmt(p, s);
+            rest = others;
+        }
+    }
+
+    /// Whether a product is added to something by the next statement, and to nothing else.
+    fn is_fused(&self, product: &Stmt, next: &Stmt, others: &[Stmt]) -> bool {
+        let (Stmt::Op { dst, op: ScalarOp::Mul(..) }, Stmt::Store { value, put: Put::Add, .. }) =
+            (product, next)
+        else {
+            return false;
+        };
+        self.fuses && dst == value && !others.iter().any(|s| reads(s, *dst))
+    }
+
+    fn product_added(&mut self, p: &mut Printer, product: &Stmt, add: &Stmt) {
+        let (Stmt::Op { dst, op: ScalarOp::Mul(a, b) }, Stmt::Store { to, .. }) = (product, add) else {
+            return;
+        };
+        self.fused = true;
+        self.wanted.function("times_plus");
+        let sum = format!("times_plus::<FUSED, _>(r{a}, r{b}, {})", self.load(to));
+        let (array, at) = self.parts(to);
+        if self.has_planes(to) {
+            p.line(format!("let r{} = {sum};", dst.0));
+            p.line(format!("{array}_re[{at}] = r{}.re;", dst.0));
+            p.line(format!("{array}_im[{at}] = r{}.im;", dst.0));
+        } else {
+            p.line(format!("{array}[{at}] = {sum};"));
         }
     }
 
@@ -205,6 +276,13 @@ impl Body<'_> {
                 let planes: &[&str] = if self.is_complex() { &["_re", "_im"] } else { &[""] };
                 for plane in planes {
                     p.line(format!("let mut acc{}{plane} = [0.0{}; {len}];", a.0, self.names.real));
+                }
+            }
+            // Without this, a store of the array in an irregular pattern makes the compiler accumulate it in scalars.
+            Stmt::Settle(a) => {
+                let planes: &[&str] = if self.is_complex() { &["_re", "_im"] } else { &[""] };
+                for plane in planes {
+                    p.line(format!("core::hint::black_box(&mut acc{}{plane});", a.0));
                 }
             }
             Stmt::Load { dst, from } => p.line(format!("let r{} = {};", dst.0, self.load(from))),

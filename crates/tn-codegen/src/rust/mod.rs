@@ -22,7 +22,8 @@ pub enum Runtime {
     /// They are written into the module.
     #[default]
     Embedded,
-    /// The crate `tn-runtime`.
+    /// The crate `tn-runtime` with its feature `std`. Kernels then exist in versions for several instruction sets, and the best that the machine
+    /// has is taken at run time; where it fuses multiply-adds, results differ by roundings from one machine to another.
     Crate,
 }
 
@@ -91,7 +92,7 @@ pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitErr
     }
     let mut kernels = Printer::default();
     for (id, k) in module.kernels.enumerate() {
-        kernel::print(&mut kernels, &module, id, k, &names, &mut wanted);
+        kernel::print(&mut kernels, &module, id, k, &names, &mut wanted, opts.runtime);
     }
     let mut body = Printer::default();
     api::print(&mut body, &module, &names, &mut wanted);

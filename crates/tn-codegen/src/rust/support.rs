@@ -135,13 +135,20 @@ pub(super) fn text(
         let own = ["cut", "part", "cut_family", "of_family"];
         let (slices, functions): (Vec<&str>, Vec<&str>) =
             wanted.functions.iter().partition(|f| own.contains(f));
+        let (fused, functions): (Vec<&str>, Vec<&str>) =
+            functions.into_iter().partition(|f| *f == "times_plus");
+        if !m.kernels.is_empty() {
+            out.push_str("use tn_runtime::multiversion;\n");
+        }
         let mut functions: Vec<String> = functions.into_iter().map(str::to_owned).collect();
         let module = if names.real == "f32" { "single" } else { "double" };
         if complex {
             out.push_str(&format!("pub use tn_runtime::{module}::Cx as {};\n", names.elem));
         }
         functions.sort();
-        for (from, what) in [(module, functions.join(", ")), ("slices", slices.join(", "))] {
+        for (from, what) in
+            [(module, functions.join(", ")), ("slices", slices.join(", ")), ("fused", fused.join(", "))]
+        {
             if !what.is_empty() {
                 out.push_str(&format!("use tn_runtime::{from}::{{{what}}};\n"));
             }

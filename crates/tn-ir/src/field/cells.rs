@@ -56,10 +56,6 @@ impl Cells {
     pub fn is_fine(&self) -> bool {
         self.fine.iter().all(|&f| f)
     }
-    /// Whether every entry of every axis stands by itself.
-    pub fn is_whole(&self) -> bool {
-        !self.left_out && (0..self.ranges.len() as u32).all(|c| self.of(c).iter().all(|&(_, n)| n <= 1))
-    }
     /// Whether positions of some axis are left out, so that sizes mean less than they say.
     pub fn left_out(&self) -> bool {
         self.left_out

@@ -58,6 +58,8 @@ const APPROX_DRAWS: u64 = 3;
 const WORK: u64 = 1 << 18;
 /// … and that one may take, …
 const DRAW_WORK: u64 = 1 << 16;
+/// … or so many times as many where it cannot be done with fewer, …
+const PATIENCE: u64 = 1 << 4;
 /// … with so many more for each node of the dag.
 const NODE_WORK: u64 = 32;
 /// So many times as much where a fault must be told from a size.
@@ -205,16 +207,14 @@ impl Check<'_> {
         let mut report = Report::default();
         let mut unknown = vec![false; case.dag.roots.len()];
         let mut draws = MAX_DRAWS;
-        let polynomial = case.program.maps.is_empty() && case.dag.fns.is_empty() && !self.options.structured;
         while report.draws < draws {
-            let Some(draw) = self.draw(report.draws, false, self.most) else {
+            let patient = || self.draw(report.draws, false, self.most.saturating_mul(PATIENCE));
+            let Some(draw) = self.draw(report.draws, false, self.most).or_else(patient) else {
                 report.unchecked = names(&mut (0..case.dag.roots.len()));
                 return Ok(report);
             };
             report.work = report.work.max(draw.work);
             draws = match draw.cells.is_fine() {
-                // all entries are polynomials of the leaves, and different ones do not agree at a random point
-                true if polynomial && draw.cells.is_whole() => 1,
                 // more draws are for the axes that one sees as one cell
                 true => draws.min(report.draws + MIN_DRAWS),
                 false => (WORK / draw.work.max(1)).clamp(MIN_DRAWS, MAX_DRAWS),

@@ -74,24 +74,36 @@ pub fn in_place(step: &Step) -> Vec<bool> {
     step.ins.iter().map(|a| may && *a == step.out).collect()
 }
 
-/// Merges axes until no two can be.
+/// Merges axes until no two can be. An axis that none of the others continued finds none later either: what is merged steps as its inner
+/// part, and ends where its outer part does.
 fn merge(axes: &mut Vec<NestAxis>, hint: &impl Fn(&Poly) -> u64) {
-    let mut changed = true;
-    while changed {
-        changed = false;
-        'search: for x in 0..axes.len() {
-            for y in 0..axes.len() {
-                if x != y && axes[x].reduce == axes[y].reduce && walks_as_one(&axes[x], &axes[y]) {
-                    let size = &axes[x].size * &axes[y].size;
-                    let (outer, inner) = (x, y);
-                    axes[inner].hint = hint(&size);
-                    axes[inner].size = size;
-                    axes.remove(outer);
-                    changed = true;
-                    break 'search;
-                }
-            }
-        }
+    // what walks as one has equal numbers here, so that the few pairs that do are found among the many that do not
+    let number = |a: &NestAxis, times: u64| {
+        let weight = |o: usize| (2 * o as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let strides = a.strides.iter().enumerate();
+        strides.fold(0u64, |n, (o, s)| n.wrapping_add(hint(s).wrapping_mul(times).wrapping_mul(weight(o))))
+    };
+    let mut steps: Vec<u64> = axes.iter().map(|a| number(a, 1)).collect();
+    let mut ends: Vec<u64> = axes.iter().map(|a| number(a, a.hint)).collect();
+    let mut outer = 0;
+    while outer < axes.len() {
+        let fits = |inner: &usize| {
+            ends[*inner] == steps[outer]
+                && *inner != outer
+                && axes[*inner].reduce == axes[outer].reduce
+                && walks_as_one(&axes[outer], &axes[*inner])
+        };
+        let Some(inner) = (0..axes.len()).find(fits) else {
+            outer += 1;
+            continue;
+        };
+        let size = &axes[outer].size * &axes[inner].size;
+        axes[inner].hint = hint(&size);
+        axes[inner].size = size;
+        ends[inner] = number(&axes[inner], axes[inner].hint);
+        axes.remove(outer);
+        steps.remove(outer);
+        ends.remove(outer);
     }
 }
 
