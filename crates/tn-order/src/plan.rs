@@ -32,6 +32,10 @@ const OTHER_TENSORS: usize = 5_000;
 /// The part of the time that this search has.
 const OTHER_SHARE: f64 = 0.3;
 
+/// The largest network that is searched for multiply-adds and bytes too where time is the objective, and the trials of these searches.
+const KIN_TENSORS: usize = 28;
+const KIN_TRIALS: u32 = 4;
+
 /// The part of the time that goes to the steps which the simplification fixed.
 const POLISH: f64 = 0.05;
 /// The same where a tree was given, which need not begin with those steps.
@@ -88,6 +92,9 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     let free = opts.max_size.is_none() && opts.max_peak.is_none() && found.tree.sliced.is_empty();
     if free && start.is_none() && matches!(opts.minimize, Minimize::Time | Minimize::Bytes) {
         others.extend(by_output(net, &search.model, opts.minimize, found.cost.log10_macs));
+        if opts.minimize == Minimize::Time && opts.max_time.is_none() && n <= KIN_TENSORS {
+            others.extend(kin(net, &search));
+        }
     }
     Ok(Outcome { others, ..found })
 }
@@ -117,6 +124,19 @@ fn fastest(net: &Network, search: &Search<'_>, best: &mut Candidate) {
             *best = found;
         }
     }
+}
+
+/// The best trees for the two parts of a modelled time. What a step takes depends on strides, of which the search knows nothing: which of the trees
+/// is fastest shows when they are scheduled.
+fn kin(net: &Network, search: &Search<'_>) -> Vec<Tree> {
+    let stop = search.opts.progress.as_ref().map(|p| Progress { stop: p.stop.clone(), report: None });
+    let progress = stop.map(Arc::new);
+    let of = |minimize| {
+        let asked =
+            Options { minimize, trials: Some(KIN_TRIALS), progress: progress.clone(), ..search.opts.clone() };
+        plan(net, &asked).ok().map(|found| found.tree)
+    };
+    [Minimize::Macs, Minimize::Bytes].into_iter().filter_map(of).collect()
 }
 
 /// The portfolio on the simplified network, then a look at the steps that the simplification fixed.
