@@ -47,7 +47,6 @@ def workloads(quick):
 HARNESS = """
     pub mod {tag} {{
         use crate::{{{module} as m, {module}_alone as alone}};
-        const IN: &[(&str, usize)] = &{ins};
         struct Data {{ params: Vec<f32>, {in_fields} {out_fields} saved: Vec<f32>, workspace: Vec<f32>, grads: Vec<f32>, {gin_fields} }}
         impl Data {{
             fn new(saved: usize, workspace: usize) -> Data {{
@@ -136,7 +135,7 @@ def emit(tnc, work, w, k):
     spaced = lambda parts: " ".join(parts)
     in_args = "&m::Inputs { %s }," % spaced(f"{n}: &d.in_{n}," for n in ins) if ins else ""
     fields = dict(
-        tag=f"case{k}", module=module, name=w.name, ins="[" + ", ".join(f'("{n}", {c})' for n, c in ins.items()) + "]",
+        tag=f"case{k}", module=module, name=w.name,
         scale=w.scale, out_entries=sum(outs.values()),
         in_fields=spaced(f"in_{n}: Vec<f32>," for n in ins), in_inits=spaced(f"in_{n}: crate::drawn(2, {c}, 1.0)," for n, c in ins.items()),
         gin_fields=spaced(f"gin_{n}: Vec<f32>," for n in ins), gin_inits=spaced(f"gin_{n}: vec![1.5; {c}]," for n, c in ins.items()),

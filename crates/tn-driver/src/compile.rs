@@ -309,7 +309,8 @@ pub(crate) fn made(
         |searcher| Planning { prepared, networks: &networks, searcher, options, machine }.planned();
     let mut found = planning(&searcher);
     if options.memory.is_some() {
-        // Under a limit the search goes from tree to tree, and other trees may lead it astray: no plan is worse than without them.
+        // Under a limit the search goes from tree to tree, and other trees may lead it astray.
+        // Where that was soon over, it is done without them too, so that the plan is no worse; a long search is not done twice.
         let pressed = matches!(&found, Ok((_, Some(built))) if built.pressed);
         if pressed && options.rules.plans && options.max_time.is_none() {
             let rules = crate::rules::Rules { plans: false, ..options.rules };

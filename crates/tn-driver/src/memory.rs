@@ -376,7 +376,7 @@ pub fn within(
     let mut peak = search.attempt(&outcomes)?;
     let binds = search.binds;
     // Where another tree, a rewritten program or one that saves less fits, nothing more is needed. What the rounds find may be faster
-    // nevertheless, so that there are a few where the limit binds: no plan is worse than without those.
+    // nevertheless, so that there are a few where the limit binds.
     search.other_trees(&outcomes, searcher)?;
     search.rewrite(searcher, false)?;
     let aside = binds && search.best.is_some() && options.max_time.is_none();
