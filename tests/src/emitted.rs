@@ -219,6 +219,13 @@ impl RustCall<'_> {
         };
         let _ = writeln!(self.s, "write({name:?}, {flat});");
     }
+    /// Writes what `init` fills the parameters with.
+    fn initial_values(&mut self) {
+        let name = self.plan().name.clone();
+        let zeros = self.zeros(self.m.param_count as usize);
+        let _ = writeln!(self.s, "let mut drawn = {zeros};\n{name}::init({SEED}, &mut drawn).unwrap();");
+        self.write(&format!("{name}.init"), "drawn");
+    }
     fn families(&self, ty: &str, prefix: &str, families: &[Family], borrow: &str) -> String {
         let mut out = format!("{}::{ty} {{", self.plan().name);
         for f in families {
@@ -418,10 +425,35 @@ fn results_of(jobs: &[Job], exe: &Path, dir: &Path) -> Result<Vec<Values>, Strin
     run(Command::new(exe).arg(dir))?;
     jobs.iter()
         .map(|job| {
+            same_initial_values(job, dir)?;
             let m = lower_plan(&job.plan, Target::Cpu).map_err(|e| e.to_string())?;
             read_results(job, &m, dir)
         })
         .collect()
+}
+
+/// What initial values are drawn with.
+const SEED: u64 = 7;
+
+/// `init` of a module fills the parameters with the bytes that the command line writes.
+fn same_initial_values(job: &Job, dir: &Path) -> Result<(), String> {
+    let (plan, file) = (&job.plan, dir.join(format!("{}.init", job.plan.name)));
+    let isometry = |l: &tn_plan::ir::LeafInfo| {
+        l.role == ArrayRole::Param
+            && matches!(l.init, Some(tn_ir::program::Init::Isometry))
+            && job.len(&l.dims) > 4096
+    };
+    if !plan.leaves.iter().any(|l| l.role == ArrayRole::Param) || plan.leaves.iter().any(isometry) {
+        return if file.exists() { Err(format!("{}: what does `init` fill?", plan.name)) } else { Ok(()) };
+    }
+    let drawn = read_values(&file, plan.dtype.is_complex())?;
+    let wanted =
+        tn_driver::init::initial_parameters(&plan.leaves, plan.dtype, SEED).map_err(|e| e.to_string())?;
+    let wanted = wanted.iter().flat_map(|(_, a)| a.elements.to_complex());
+    match wanted.eq(drawn) {
+        true => Ok(()),
+        false => Err(format!("{}: `init` differs from the command line", plan.name)),
+    }
 }
 
 /// Writes the modules of the jobs, a main file that runs every entry, and the arrays that it reads.
@@ -436,6 +468,9 @@ fn write_rust(jobs: &[Job], dir: &Path, runtime: Runtime) -> Result<(), String> 
         let _ = writeln!(mods, "mod {name};");
         write_given(job, dir)?;
         let mut call = RustCall { job, m: &m, s: String::new() };
+        if f.text.contains("pub fn init(") {
+            call.initial_values();
+        }
         job.entries().iter().for_each(|e| call.call(e));
         let _ = write!(functions, "#[allow(non_snake_case)]\nfn run_{name}() {{\n{}}}\n", call.s);
         let _ = writeln!(body, "run_{name}();");
@@ -651,6 +686,7 @@ pub fn run_cuda(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
     run(Command::new(exe).arg(dir))?;
     jobs.iter()
         .map(|job| {
+            same_initial_values(job, dir)?;
             let m = lower_plan(&job.plan, Target::Gpu).map_err(|e| e.to_string())?;
             read_results(job, &m, dir)
         })

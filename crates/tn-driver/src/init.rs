@@ -9,7 +9,7 @@ use tn_ir::dtype::DType;
 use tn_ir::program::{Init, Structure};
 use tn_ir::size::Dim;
 use tn_plan::ir::LeafInfo;
-use tn_runtime::random::Stream;
+use tn_runtime::random::{self, Stream};
 
 /// One array for each parameter, in the flattened order, with its outside shape. Equal seeds give equal bytes.
 ///
@@ -93,37 +93,20 @@ pub fn initial_values(
     })
 }
 
-/// Makes the columns (one for each value of the domain's legs) orthonormal by the modified method of Gram and Schmidt, twice, so that they
-/// are so to rounding.
+/// Makes the columns (one for each value of the domain's legs) orthonormal.
 fn orthonormalise(values: &mut [Complex64], legs: &[u64], structure: &Structure) {
-    let mut strides = vec![1usize; legs.len()];
-    for k in (0..legs.len().saturating_sub(1)).rev() {
-        strides[k] = strides[k + 1] * legs[k + 1] as usize;
+    let mut pairs: Vec<f64> = values.iter().flat_map(|v| [v.re, v.im]).collect();
+    let axes = |which: &[u32]| axes_of(legs, which);
+    random::orthonormalise(&mut pairs, &axes(&structure.from), &axes(&structure.to));
+    for (v, pair) in values.iter_mut().zip(pairs.chunks(2)) {
+        *v = Complex64::new(pair[0], pair[1]);
     }
-    let places = |which: &[u32]| {
-        let mut out = vec![0usize];
-        for &leg in which {
-            let (len, stride) = (legs[leg as usize] as usize, strides[leg as usize]);
-            out = out.iter().flat_map(|&o| (0..len).map(move |i| o + i * stride)).collect();
-        }
-        out
-    };
-    let (columns, rows) = (places(&structure.from), places(&structure.to));
-    for (j, &c) in columns.iter().enumerate() {
-        for _ in 0..2 {
-            for &b in &columns[..j] {
-                let dot: Complex64 = rows.iter().map(|&r| values[r + b].conj() * values[r + c]).sum();
-                for &r in &rows {
-                    let part = dot * values[r + b];
-                    values[r + c] -= part;
-                }
-            }
-            let norm = rows.iter().map(|&r| values[r + c].norm_sqr()).sum::<f64>().sqrt();
-            for &r in &rows {
-                values[r + c] /= norm;
-            }
-        }
-    }
+}
+
+/// Lengths and row-major steps of some legs.
+fn axes_of(legs: &[u64], which: &[u32]) -> Vec<(usize, usize)> {
+    let step = |leg: usize| legs[leg + 1..].iter().product::<u64>() as usize;
+    which.iter().map(|&leg| (legs[leg as usize] as usize, step(leg as usize))).collect()
 }
 
 #[cfg(test)]

@@ -49,9 +49,13 @@ pub mod slices {
 }
 
 /// The source texts from which generated modules take what they call: functions in double precision, functions and complex numbers
-/// in terms of `Real` and `Cx`, parts of arrays.
-pub const SOURCES: [&str; 3] =
-    [include_str!("double.rs"), include_str!("typed.rs"), include_str!("slices.rs")];
+/// in terms of `Real` and `Cx`, parts of arrays, random numbers.
+pub const SOURCES: [&str; 4] = [
+    include_str!("double.rs"),
+    include_str!("typed.rs"),
+    include_str!("slices.rs"),
+    include_str!("draws.rs"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //! | item | what it is |
 //! | --- | --- |
 //! | `PARAM_COUNT`, `PARAMS` | elements of the flat parameters; name, shape and begin of each, in the flattened parameter order |
+//! | `init` | initial parameters from a seed, as `tnc init` draws them (not for isometries of more than 4096 entries: a module has no allocator) |
 //! | `Sizes` | the run-time sizes (only if there are any) |
 //! | `Inputs`, `Outputs`, `Cotangents`, `InputGrads` | slices by name; a family `x[0]`, `x[1]`, … is an array of slices |
 //! | `WORKSPACE_LEN`, `SAVED_LEN` | elements of scratch memory that every entry is content with, and of what `forward_saving` leaves; functions of `Sizes` if there are run-time sizes |

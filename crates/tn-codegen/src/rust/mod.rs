@@ -5,6 +5,7 @@
 
 mod api;
 mod entry;
+mod init;
 mod kernel;
 mod support;
 
@@ -96,6 +97,7 @@ pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitErr
     }
     let mut body = Printer::default();
     api::print(&mut body, &module, &names, &mut wanted);
+    init::print(&mut body, &module, &names, &mut wanted);
     let text = format!("{}{}{}", body.finish(), entries.finish(), kernels.finish());
     let text = format!("{text}{}", support::text(&wanted, &module, &names, opts.runtime)?);
     let tree = syn::parse_file(&text).map_err(|e| EmitError::Syntax(e.to_string()))?;

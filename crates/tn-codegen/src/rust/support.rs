@@ -137,6 +137,9 @@ pub(super) fn text(
             wanted.functions.iter().partition(|f| own.contains(f));
         let (fused, functions): (Vec<&str>, Vec<&str>) =
             functions.into_iter().partition(|f| *f == "times_plus");
+        let draws = ["drawn_normal", "drawn_normals", "drawn_uniform", "orthonormalise"];
+        let (drawn, functions): (Vec<&str>, Vec<&str>) =
+            functions.into_iter().partition(|f| draws.contains(f));
         if !m.kernels.is_empty() {
             out.push_str("use tn_runtime::multiversion;\n");
         }
@@ -146,9 +149,12 @@ pub(super) fn text(
             out.push_str(&format!("pub use tn_runtime::{module}::Cx as {};\n", names.elem));
         }
         functions.sort();
-        for (from, what) in
-            [(module, functions.join(", ")), ("slices", slices.join(", ")), ("fused", fused.join(", "))]
-        {
+        for (from, what) in [
+            (module, functions.join(", ")),
+            ("slices", slices.join(", ")),
+            ("fused", fused.join(", ")),
+            ("random", drawn.join(", ")),
+        ] {
             if !what.is_empty() {
                 out.push_str(&format!("use tn_runtime::{from}::{{{what}}};\n"));
             }
