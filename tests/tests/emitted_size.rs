@@ -13,7 +13,8 @@ fn lines(sites: u32, bond: u32) -> usize {
          output z[] = psi[s[..]] * conj(psi[s[..]]) }}"
     );
     let compiled = compile_text(&text, &Options::default()).unwrap();
-    let files = emit(compiled.plan().unwrap(), Emission::Rust { runtime_crate: false }).unwrap();
+    let files =
+        emit(compiled.plan().unwrap(), Emission::Rust { runtime_crate: false, c_abi: false }).unwrap();
     files.iter().map(|f| f.1.lines().count()).sum()
 }
 

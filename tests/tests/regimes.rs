@@ -272,7 +272,7 @@ fn the_plan_does_not_depend_on_threads() {
     assert_eq!(tn_driver::to_ron(&read).unwrap(), one);
     // what is emitted from the file is what is emitted from the source
     let made = compiled(&text, &Options { grad: true, ..Options::default() });
-    for target in [Emission::Rust { runtime_crate: false }, Emission::Cuda] {
+    for target in [Emission::Rust { runtime_crate: false, c_abi: false }, Emission::Cuda] {
         assert_eq!(emit(&read, target).unwrap(), emit(made.plan().unwrap(), target).unwrap());
     }
 }

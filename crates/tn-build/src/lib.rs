@@ -186,7 +186,7 @@ impl Builder {
     /// As for [`Builder::compile`].
     pub fn generate(&self, source: &Path) -> Result<Generated, Error> {
         let mut watched = BTreeSet::from([source.to_path_buf()]);
-        let emission = Emission::Rust { runtime_crate: self.runtime == Runtime::Crate };
+        let emission = Emission::Rust { runtime_crate: self.runtime == Runtime::Crate, c_abi: false };
         let mut text = String::new();
         if let Some(machine) = self.options.machine.as_ref().map(PathBuf::from).filter(|p| p.is_file()) {
             watched.insert(machine);

@@ -12,7 +12,7 @@ pub mod rust;
 
 pub use cuda::{CudaOptions, emit_cuda};
 pub use error::EmitError;
-pub use rust::{Runtime, RustOptions, emit_rust};
+pub use rust::{Runtime, RustOptions, emit_c_abi, emit_rust};
 
 /// A file that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]

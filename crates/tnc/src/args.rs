@@ -317,6 +317,13 @@ pub enum Runtime {
     Crate,
 }
 
+/// Who calls generated Rust, beside Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Abi {
+    /// C, and what calls C: a header, and a crate that makes a shared and a static library
+    C,
+}
+
 /// `tnc emit`
 #[derive(Debug, Args)]
 pub struct Emit {
@@ -330,6 +337,9 @@ pub struct Emit {
     /// Where generated Rust finds its runtime functions
     #[arg(long, value_enum, default_value_t = Runtime::Inline)]
     pub runtime: Runtime,
+    /// Write a header too, and a crate that exports the entries
+    #[arg(long, value_enum)]
+    pub abi: Option<Abi>,
     /// Emit `forward_saving` and `vjp` too
     #[arg(long)]
     pub grad: bool,

@@ -193,6 +193,15 @@ fn emitted_files_and_their_folder() {
     assert!(text.contains("pub fn forward") && text.contains("pub fn vjp"));
     ok(at, &["emit", "layer.tn", "--target", "cuda", "-o", "out"]);
     assert!(std::fs::read_dir(at.join("out")).unwrap().count() >= 2);
+    ok(at, &["emit", "layer.tn", "--target", "rust", "--abi", "c", "-o", "from_c"]);
+    let mut names: Vec<String> = std::fs::read_dir(at.join("from_c"))
+        .unwrap()
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["Cargo.toml", "layer.h", "layer.rs", "layer_c.rs"]);
+    let (status, why) = fails(at, &["emit", "layer.tn", "--target", "cuda", "--abi", "c", "-o", "out"]);
+    assert!(status == 2 && why.contains("leave out `--abi c`"), "{why}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn outside_shape(l: &LeafInfo) -> Vec<u64> {
 }
 
 /// `x[b, 4·4]`, for documentation.
-fn shape_doc(m: &Module, name: &str, dims: &[Dim], legs: &[u32]) -> String {
+pub(super) fn shape_doc(m: &Module, name: &str, dims: &[Dim], legs: &[u32]) -> String {
     let show = |d: &Dim| match d {
         Dim::Const(n) => n.to_string(),
         Dim::Dyn(s) => m.symbols[*s].name.clone(),
@@ -196,7 +196,8 @@ fn sizes(p: &mut Printer, m: &Module, names: &Names) {
     p.close("");
     p.line(ALLOW);
     p.open("impl Sizes");
-    p.open("fn check(self) -> Result<(), Error>");
+    doc(p, "Whether every size is in its range.");
+    p.open("pub fn check(self) -> Result<(), Error>");
     for s in &m.sizes {
         let (symbol, n) = (&m.symbols[*s], &names.sizes[s]);
         let max = match symbol.kind {

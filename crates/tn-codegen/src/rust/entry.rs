@@ -100,16 +100,21 @@ pub(super) fn print_choice(p: &mut Printer, m: &Module, kind: EntryKind, names: 
     p.close("");
 }
 
-/// The documentation of a public entry.
-fn doc(p: &mut Printer, kind: EntryKind) {
-    let doc = match kind {
+/// What an entry does.
+pub(super) fn summary(kind: EntryKind) -> &'static str {
+    match kind {
         EntryKind::Forward => "Computes the outputs.",
         EntryKind::ForwardSaving => "Computes the outputs, and leaves in `saved` what [`vjp`] needs.",
         EntryKind::Vjp => {
             "Computes gradients: the adjoint of the Jacobian applied to `cotangents`. `saved` comes from [`forward_saving`] with the same arguments. Gradients are overwritten; parameters that need none get zeros."
         }
         EntryKind::Jvp => "Computes the outputs and their tangents along `tan_params` and `tan_inputs`.",
-    };
+    }
+}
+
+/// The documentation of a public entry.
+fn doc(p: &mut Printer, kind: EntryKind) {
+    let doc = summary(kind);
     p.line(format!("#[doc = {:?}]", format!(" {doc}")));
     p.line("#[doc = \"\"]");
     p.line("#[doc = \" # Errors\"]");
@@ -118,7 +123,7 @@ fn doc(p: &mut Printer, kind: EntryKind) {
 }
 
 /// The arguments of an entry: names and types.
-fn arguments(m: &Module, kind: EntryKind, elem: &str) -> Vec<(&'static str, String)> {
+pub(super) fn arguments(m: &Module, kind: EntryKind, elem: &str) -> Vec<(&'static str, String)> {
     let (read, write) = (format!("&[{elem}]"), format!("&mut [{elem}]"));
     let inputs = !m.inputs.is_empty();
     let outputs = "&mut Outputs<'_>".to_owned();

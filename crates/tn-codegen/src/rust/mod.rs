@@ -4,6 +4,7 @@
 //! `unsafe` and returns an error where a length does not fit. See [`api`] for what it offers.
 
 mod api;
+mod c_abi;
 mod entry;
 mod init;
 mod kernel;
@@ -82,27 +83,57 @@ impl Names {
 /// If the plan is not valid (see [`tn_kernel::LowerError`]).
 pub fn emit_rust(plan: &Plan, opts: &RustOptions) -> Result<EmittedFile, EmitError> {
     let module = lower_plan(plan, Target::Cpu)?;
+    written(plan, &module, &Names::of(&module), opts)
+}
+
+/// Writes a plan as a Rust module, a header for C, a crate that exports what the header declares, and that crate's manifest.
+///
+/// # Errors
+/// As for [`emit_rust`].
+pub fn emit_c_abi(plan: &Plan, opts: &RustOptions) -> Result<Vec<EmittedFile>, EmitError> {
+    let module = lower_plan(plan, Target::Cpu)?;
     let names = Names::of(&module);
+    let file = written(plan, &module, &names, opts)?;
+    let has_init = file.text.contains("pub fn init(");
+    let mut all =
+        c_abi::files(&module, &names, &stem(plan, opts), opts.runtime, &header(plan, "//"), has_init);
+    for made in all.iter_mut().filter(|f| f.name.ends_with(".rs")) {
+        let tree = syn::parse_file(&made.text).map_err(|e| EmitError::Syntax(e.to_string()))?;
+        made.text = format!("{}{}", header(plan, "//"), prettyplease::unparse(&tree));
+    }
+    all.insert(0, file);
+    Ok(all)
+}
+
+fn stem(plan: &Plan, opts: &RustOptions) -> String {
+    if opts.file_stem.is_empty() { identifier(&plan.name) } else { opts.file_stem.clone() }
+}
+
+fn written(
+    plan: &Plan,
+    module: &Module,
+    names: &Names,
+    opts: &RustOptions,
+) -> Result<EmittedFile, EmitError> {
     let mut entries = Printer::default();
     let mut wanted = support::Wanted::default();
     for kind in module.kinds() {
-        entry::print_choice(&mut entries, &module, kind, &names);
+        entry::print_choice(&mut entries, module, kind, names);
     }
     for entry in &module.entries {
-        entry::print(&mut entries, &module, entry, &names, &mut wanted)?;
+        entry::print(&mut entries, module, entry, names, &mut wanted)?;
     }
     let mut kernels = Printer::default();
     for (id, k) in module.kernels.enumerate() {
-        kernel::print(&mut kernels, &module, id, k, &names, &mut wanted, opts.runtime);
+        kernel::print(&mut kernels, module, id, k, names, &mut wanted, opts.runtime);
     }
     let mut body = Printer::default();
-    api::print(&mut body, &module, &names, &mut wanted);
-    init::print(&mut body, &module, &names, &mut wanted);
+    api::print(&mut body, module, names, &mut wanted);
+    init::print(&mut body, module, names, &mut wanted);
     let text = format!("{}{}{}", body.finish(), entries.finish(), kernels.finish());
-    let text = format!("{text}{}", support::text(&wanted, &module, &names, opts.runtime)?);
+    let text = format!("{text}{}", support::text(&wanted, module, names, opts.runtime)?);
     let tree = syn::parse_file(&text).map_err(|e| EmitError::Syntax(e.to_string()))?;
-    let pretty = prettyplease::unparse(&tree);
-    let stem = if opts.file_stem.is_empty() { identifier(&plan.name) } else { opts.file_stem.clone() };
+    let (stem, pretty) = (stem(plan, opts), prettyplease::unparse(&tree));
     Ok(EmittedFile { name: format!("{stem}.rs"), text: format!("{}{pretty}", header(plan, "//")) })
 }
 

@@ -2,22 +2,27 @@
 
 use super::{Manner, planned};
 use crate::Talk;
-use crate::args::{Emit, Runtime, Target};
+use crate::args::{Abi, Emit, Runtime, Target};
 use tn_driver::Error;
 use tn_driver::data::write_whole;
 use tn_driver::emit::{Emission, emit};
 
 /// Emits.
 pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
+    let c_abi = a.abi == Some(Abi::C);
     let emission = match (a.target, a.runtime) {
-        (Target::Rust, Runtime::Inline) => Emission::Rust { runtime_crate: false },
-        (Target::Rust, Runtime::Crate) => Emission::Rust { runtime_crate: true },
-        (Target::Cuda, Runtime::Inline) => Emission::Cuda,
+        (Target::Rust, runtime) => Emission::Rust { runtime_crate: runtime == Runtime::Crate, c_abi },
         (Target::Cuda, Runtime::Crate) => {
             return Err(Error::Usage(
                 "generated CUDA uses no runtime crate, help: leave out `--runtime crate`".into(),
             ));
         }
+        (Target::Cuda, Runtime::Inline) if c_abi => {
+            return Err(Error::Usage(
+                "CUDA is called through the header that comes with it, help: leave out `--abi c`".into(),
+            ));
+        }
+        (Target::Cuda, Runtime::Inline) => Emission::Cuda,
     };
     // Emitted text must depend on nothing but source and options: no cache.
     let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), Manner::Pure, talk)?;
