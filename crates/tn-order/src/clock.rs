@@ -13,12 +13,20 @@ pub(crate) struct Clock<'a> {
     end: Option<Duration>,
     /// Nanoseconds kept for what the caller does afterwards.
     kept: AtomicU64,
+    /// Nanoseconds set aside for the end of what is being done.
+    aside: AtomicU64,
     opts: &'a Options,
 }
 
 impl<'a> Clock<'a> {
     pub fn new(opts: &'a Options) -> Self {
-        Self { start: Instant::now(), end: opts.max_time, kept: AtomicU64::new(0), opts }
+        Self {
+            start: Instant::now(),
+            end: opts.max_time,
+            kept: AtomicU64::new(0),
+            aside: AtomicU64::new(0),
+            opts,
+        }
     }
 
     /// Keeps some seconds for what follows the search: the time is over that much earlier.
@@ -41,9 +49,15 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// Sets some seconds aside for the end of what is being done, in place of what was: until then, the time is over that much earlier.
+    pub fn set_aside(&self, seconds: f64) {
+        self.aside.store((seconds.max(0.0) * 1e9) as u64, Ordering::Relaxed);
+    }
+
     /// When the search is over, if there is a limit.
     fn end(&self) -> Option<Duration> {
-        self.end.map(|e| e.saturating_sub(Duration::from_nanos(self.kept.load(Ordering::Relaxed))))
+        let nanos = self.kept.load(Ordering::Relaxed) + self.aside.load(Ordering::Relaxed);
+        self.end.map(|e| e.saturating_sub(Duration::from_nanos(nanos)))
     }
 
     /// Seconds since the start.
