@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Of the time of a search, the part that is left to its caller at most.
-const MOST_KEPT: f64 = 0.7;
+const MOST_KEPT: f64 = 0.9;
 
 /// The wall clock and the stop flag of a search.
 pub(crate) struct Clock<'a> {
@@ -78,5 +78,30 @@ impl<'a> Clock<'a> {
     /// Whether the time is over or the search was asked to stop.
     pub fn over(&self) -> bool {
         self.stopped() || self.end().is_some_and(|e| self.start.elapsed() >= e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_and_set_aside_comes_off_the_time() {
+        let hour = Duration::from_secs(3600);
+        let opts = Options { max_time: Some(hour), ..Options::default() };
+        let clock = Clock::new(&opts);
+        let is_left = |seconds: f64| clock.left().is_some_and(|l| (seconds - 600.0..=seconds).contains(&l));
+        clock.keep(1000.0);
+        assert!(is_left(2600.0));
+        // some of the time stays, however long the caller will take
+        clock.keep(1e6);
+        assert!(is_left(3600.0 * (1.0 - MOST_KEPT) + 1e-3));
+        clock.keep(1000.0);
+        clock.set_aside(1000.0);
+        assert!(is_left(1600.0));
+        clock.set_aside(3000.0);
+        assert!(clock.over());
+        clock.set_aside(0.0);
+        assert!(is_left(2600.0));
     }
 }
