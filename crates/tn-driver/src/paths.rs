@@ -277,23 +277,44 @@ fn step(e: &PathError) -> usize {
     }
 }
 
-/// The paths of a plan as the text of a file that [`PathFile::read`] and opt_einsum read: a list for one region, an object by name for several.
+/// The paths of a plan as the text of a file that [`PathFile::read`] reads, and opt_einsum where nothing is sliced: a list for one region, an object by
+/// name for several. A path with slices is an object `{"path": …, "sliced": […]}`.
 pub fn path_text(regions: &[RegionPlan], ssa: bool) -> String {
-    let steps = |r: &RegionPlan| match ssa {
-        true => json!(r.ssa_path),
-        false => json!(linear_path(&tree_of(r), r.inputs.len())),
-    };
     let key = if ssa { "ssa_path" } else { "path" };
+    let with_slices = |r: &RegionPlan| {
+        let steps = match ssa {
+            true => json!(r.ssa_path),
+            false => json!(linear_path(&tree_of(r), r.inputs.len())),
+        };
+        let mut object = Map::from_iter([(key.to_owned(), steps)]);
+        let name = |i: &u32| r.index_names.get(*i as usize);
+        let sliced: Vec<&String> = r.sliced.iter().filter_map(name).collect();
+        if !sliced.is_empty() {
+            // names need not be unique
+            if sliced.iter().any(|name| r.index_names.iter().filter(|n| n == name).count() > 1) {
+                object.insert("sliced_indices".into(), json!(r.sliced));
+            }
+            object.insert("sliced".into(), json!(sliced));
+        }
+        object
+    };
+    let one = |r: &RegionPlan| match with_slices(r) {
+        mut bare if bare.len() == 1 => bare.remove(key).unwrap_or_default(),
+        object => Value::Object(object),
+    };
     let mut object = Map::new();
     for r in regions {
-        object.insert(r.name.clone(), steps(r));
+        object.insert(r.name.clone(), one(r));
     }
+    let named = |r: &RegionPlan| {
+        let mut object = with_slices(r);
+        object.insert("name".into(), json!(r.name));
+        Value::Object(object)
+    };
     let value = match regions {
-        [one] => steps(one),
+        [r] => one(r),
         _ if object.len() == regions.len() => Value::Object(object),
-        _ => {
-            json!({ "regions": regions.iter().map(|r| json!({"name": r.name, key: steps(r)})).collect::<Vec<_>>() })
-        }
+        _ => json!({ "regions": regions.iter().map(named).collect::<Vec<_>>() }),
     };
     format!("{value}\n")
 }
@@ -378,6 +399,33 @@ mod tests {
             let trees = read(&text, PathFormat::Auto).unwrap();
             assert_eq!(trees.into_values().next().unwrap(), compiled.outcomes[0].tree);
         }
+        // slices are written too, and of two indices of one name the right one
+        let mut sliced = compiled.region_plans[0].clone();
+        let indices: Vec<u32> =
+            ["c", "b"].map(|name| sliced.index_names.iter().position(|n| n == name).unwrap() as u32).to_vec();
+        sliced.sliced = indices.clone();
+        let b = compiled.region_plans[0].index_names.iter().position(|n| n == "b").unwrap();
+        for ssa in [false, true] {
+            let text = path_text(std::slice::from_ref(&sliced), ssa);
+            let tree = read(&text, PathFormat::Auto).unwrap().into_values().next().unwrap();
+            assert_eq!((&tree.ssa_path, &tree.sliced), (&sliced.ssa_path, &indices), "{text}");
+            let named = [sliced.clone(), RegionPlan { name: "z".into(), sliced: vec![], ..sliced.clone() }];
+            let text = path_text(&named, ssa);
+            let Content::Named(read) =
+                PathFile::parse("p", text.as_bytes(), PathFormat::Auto).unwrap().content
+            else {
+                panic!("{text}")
+            };
+            assert_eq!(read.iter().map(|r| r.1.sliced.len()).collect::<Vec<_>>(), [2, 0], "{text}");
+        }
+        let mut alike = sliced.clone();
+        alike.index_names[b] = "c".into();
+        let text = path_text(&[alike], false);
+        let Content::One(given) = PathFile::parse("p", text.as_bytes(), PathFormat::Auto).unwrap().content
+        else {
+            panic!("{text}")
+        };
+        assert_eq!(given.indices, indices.iter().map(|&i| u64::from(i)).collect::<Vec<_>>());
         let twice = [compiled.region_plans[0].clone(), compiled.region_plans[0].clone()];
         assert!(PathFile::parse("p", path_text(&twice, true).as_bytes(), PathFormat::Auto).is_ok());
     }

@@ -127,7 +127,7 @@ const LATE_SLICES_PER_TENSOR: Duration = Duration::from_micros(10);
 
 /// What lowering, scheduling and verifying take for a leg of a step, as a multiple of what loading and elaborating took for a leg of an
 /// input. The latter is measured, so the estimate holds on any machine; more entries are more to do.
-const AFTER: f64 = 1.8;
+const AFTER: f64 = 2.1;
 
 fn after_search(loaded: Duration, networks: &[Network], options: &Options) -> After {
     let legs: usize = networks.iter().flat_map(|n| &n.inputs).map(Vec::len).sum();

@@ -12,7 +12,8 @@ use crate::size::{Dim, numel};
 use num_complex::Complex64;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many open indices of length 1 are carried along: to put them back at the end may take a copy of the result.
+/// So many indices of length 1 are carried along, open ones and those that are summed: to put the former back at the end may take a copy of the
+/// result.
 const MANY_UNITS: usize = 16;
 
 /// Why a program cannot be lowered.
@@ -413,12 +414,20 @@ fn count(labels: &[u32], carriers: &mut [u32], by: i32) {
     }
 }
 
-/// The open indices of length 1, where there are many. Results without them are the same arrays, and a result with all of them would have as many axes
-/// as the network has tensors.
+/// The indices of length 1, the open ones where there are many of these, and the summed ones where there are many of those. Results without them are the
+/// same arrays, and with them might have as many axes as the network has indices: the search sees none of them, so its trees do nothing to close them.
 fn units(region: &Region) -> BTreeSet<u32> {
     let one = |i: &u32| region.sizes[*i as usize].dim() == Dim::Const(1);
-    let units: BTreeSet<u32> = region.output.iter().copied().filter(one).collect();
-    if units.len() > MANY_UNITS { units } else { BTreeSet::new() }
+    let open: BTreeSet<u32> = region.output.iter().copied().collect();
+    let carried = region.inputs.iter().flat_map(|input| &input.indices).copied().filter(one);
+    let (mut units, summed): (BTreeSet<u32>, BTreeSet<u32>) = carried.partition(|i| open.contains(i));
+    if units.len() <= MANY_UNITS {
+        units.clear();
+    }
+    if summed.len() > MANY_UNITS {
+        units.extend(summed);
+    }
+    units
 }
 
 /// Labels of a result: those that others still carry; shared ones (batch) first, then a's, then b's, so that the step is a batched matrix product.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use tn_ir::Complex64;
 use tn_ir::build::ProgramBuilder;
-use tn_ir::dag::{ArrayId, RootKind};
+use tn_ir::dag::{ArrayId, Op, RootKind};
 use tn_ir::dtype::DType;
 use tn_ir::eval::{self, Dense};
 use tn_ir::fuzz::{self, Rng, Shape};
@@ -137,4 +137,38 @@ fn short_powers_are_seen_through_and_long_ones_kept() {
         near(&got[3], 1.0);
         near(&got[4], n * 1.01f64.ln());
     }
+}
+
+/// A matrix in whose rows and columns stand numbers, joined each with each by indices of length 1: the results of all steps have few axes, in
+/// whatever order the numbers are multiplied.
+#[test]
+fn summed_indices_of_length_1_are_no_axes_of_the_steps() {
+    let n = 12;
+    let mut b = ProgramBuilder::new("units", DType::F64);
+    let (i, j) = (b.index("i", 2), b.index("j", 3));
+    let bonds: Vec<Vec<_>> =
+        (0..n).map(|x| (0..x).map(|y| b.index(&format!("b{x}.{y}"), 1)).collect()).collect();
+    let legs = |x: usize| {
+        let below = bonds[x].iter().copied();
+        let above = (x + 1..n).map(|z| bonds[z][x]);
+        let open = [i, j].into_iter().skip(x).take(usize::from(x < 2));
+        below.chain(above).chain(open).collect::<Vec<_>>()
+    };
+    let all: Vec<Vec<_>> = (0..n).map(legs).collect();
+    let terms: Vec<_> =
+        all.iter().enumerate().map(|(x, legs)| (b.param(&format!("t{x}"), legs), &legs[..])).collect();
+    let y = b.contract(&[i, j], &terms);
+    b.output("y", y, false);
+    let program = b.finish();
+    let mut rng = Rng(7);
+    for seed in 0..10 {
+        check(&program, &mut rng, seed % 3, &format!("seed {seed}"));
+    }
+    let normal = normalise(&program).unwrap();
+    let regions = regions(&normal, RegionRules::default());
+    let trees: Vec<_> = regions.iter().map(in_order).collect();
+    let dag = lower(&normal, &regions, &trees).unwrap();
+    let axes = |id| dag.dims(id).len();
+    let steps = dag.ids().filter(|&id| matches!(dag.op(id), Op::Einsum2 { .. }));
+    assert!(steps.map(axes).max() == Some(2));
 }

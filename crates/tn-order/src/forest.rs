@@ -17,6 +17,8 @@ pub(crate) struct Forest {
     kids: Vec<[u32; 2]>,
     parent: Vec<u32>,
     legs: Vec<Vec<u32>>,
+    /// log2 of the extent of every node.
+    size: Vec<f64>,
     grad: Vec<bool>,
     /// log2 of the additive cost of every contraction.
     cost: Vec<f64>,
@@ -24,7 +26,12 @@ pub(crate) struct Forest {
     kind: Minimize,
     overhead: bool,
     lg: Vec<f64>,
+    /// Scratch, by leg: how many tensors hold it.
+    held: Vec<u32>,
 }
+
+/// After so many legs, whoever builds a tree is asked whether to go on.
+const ASK: usize = 1 << 20;
 
 /// A window cut from a tree.
 pub(crate) struct Window {
@@ -47,13 +54,15 @@ impl Window {
 }
 
 impl Forest {
-    /// Builds the tree of a path over `model`; `sliced` legs count as extent 1. `overhead` says whether that of a step counts.
+    /// Builds the tree of a path over `model`; `sliced` legs count as extent 1. `overhead` says whether that of a step counts. The tensors of a
+    /// large tree may have billions of legs: `goes_on` hears now and then how many have been written, and none is built once it says no.
     pub fn new(
         model: &Model,
         path: &[(u32, u32)],
         (kind, overhead): (Minimize, bool),
         sliced: &[u32],
-    ) -> Self {
+        mut goes_on: impl FnMut(f64) -> bool,
+    ) -> Option<Self> {
         let n = model.n();
         let mut lg = model.lg.clone();
         for &i in sliced {
@@ -63,19 +72,33 @@ impl Forest {
             n,
             kids: vec![[NONE; 2]; n],
             parent: vec![NONE; n + path.len()],
+            size: Vec::with_capacity(n + path.len()),
             legs: model.legs.clone(),
             grad: model.grad.clone(),
             cost: vec![f64::NEG_INFINITY; n],
             root: (n + path.len()).saturating_sub(1) as u32,
             kind,
             overhead,
+            held: vec![0; lg.len()],
             lg,
         };
+        for k in 0..n {
+            f.size.push(f.log_size(k));
+        }
         let mut stepper = Stepper::new(model);
+        let (mut written, mut ask) = (0, ASK);
         for (k, &(a, b)) in path.iter().enumerate() {
+            if written >= ask {
+                ask = written + ASK;
+                if !goes_on(written as f64) {
+                    return None;
+                }
+            }
             let mut out = Vec::new();
             stepper.contract(&f.legs[a as usize], &f.legs[b as usize], &mut out, |_, _| {});
+            written += out.len();
             f.legs.push(out);
+            f.size.push(f.log_size(n + k));
             f.kids.push([a, b]);
             f.parent[a as usize] = (n + k) as u32;
             f.parent[b as usize] = (n + k) as u32;
@@ -83,7 +106,7 @@ impl Forest {
             f.cost.push(0.0);
             f.price(n + k);
         }
-        f
+        Some(f)
     }
 
     fn log_size(&self, v: usize) -> f64 {
@@ -93,7 +116,7 @@ impl Forest {
     fn price(&mut self, v: usize) {
         let [a, b] = self.kids[v].map(|x| x as usize);
         let (ta, tb) = (&self.legs[a], &self.legs[b]);
-        let (sa, sb) = (self.log_size(a), self.log_size(b));
+        let (sa, sb) = (self.size[a], self.size[b]);
         let (mut i, mut j, mut both) = (0, 0, 0.0);
         while i < ta.len() && j < tb.len() {
             if ta[i] == tb[j] {
@@ -105,7 +128,7 @@ impl Forest {
         }
         let times = grad_times(self.grad[a], self.grad[b]);
         let price = if self.overhead { step_log2 } else { work_log2 };
-        self.cost[v] = price(self.kind, sa + sb - both, sa, sb, self.log_size(v), times);
+        self.cost[v] = price(self.kind, sa + sb - both, sa, sb, self.size[v], times);
     }
 
     /// The path as it stands.
@@ -203,14 +226,10 @@ impl Forest {
         };
         let steps = path.len();
         // which leaves of the window hold a leg: a leg closes where the last one joins
-        let mut left: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
-        for &v in &window.leaves {
-            for &i in &self.legs[v as usize] {
-                *left.entry(i).or_insert(0) += 1;
-            }
-        }
-        for &i in &self.legs[window.inner[0] as usize] {
-            *left.entry(i).or_insert(0) += 1;
+        let mut left = std::mem::take(&mut self.held);
+        let ends = window.leaves.iter().chain(&window.inner[..1]);
+        for &i in ends.clone().flat_map(|&v| &self.legs[v as usize]) {
+            left[i as usize] += 1;
         }
         for (k, &(a, b)) in path.iter().enumerate() {
             let (a, b) = (id(a, steps), id(b, steps));
@@ -230,9 +249,8 @@ impl Forest {
                     i += usize::from(x <= y);
                     j += usize::from(y <= x);
                     let mut stays = true;
-                    if x == y
-                        && let Some(c) = left.get_mut(&leg)
-                    {
+                    if x == y {
+                        let c = &mut left[leg as usize];
                         *c -= 1;
                         stays = *c > 1;
                     }
@@ -241,9 +259,14 @@ impl Forest {
                     }
                 }
                 self.legs[v] = out;
+                self.size[v] = self.log_size(v);
             }
             self.price(v);
         }
+        for &i in ends.flat_map(|&v| &self.legs[v as usize]) {
+            left[i as usize] = 0;
+        }
+        self.held = left;
     }
 
     /// The contractions, children before parents.
@@ -270,5 +293,70 @@ impl Forest {
     /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.kids.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::objective::Limits;
+    use crate::portfolio::Search;
+    use crate::simplify::Simplified;
+    use crate::{Network, Options, Progress};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// Vectors that all stay open: a chain of them has results of 2, 3, … legs.
+    fn vectors(n: usize) -> (Network, Vec<(u32, u32)>) {
+        let inputs = (0..n as u32).map(|i| vec![i]).collect();
+        let net = Network { inputs, output: (0..n as u32).collect(), sizes: vec![2; n], needs_grad: vec![] };
+        let step = |k: u32| if k == 0 { (0, 1) } else { (n as u32 + k - 1, k + 1) };
+        (net, (0..n as u32 - 1).map(step).collect())
+    }
+
+    #[test]
+    fn a_tree_of_many_legs_is_left_as_soon_as_it_is_not_wanted() {
+        let (net, path) = vectors(3000);
+        let model = Model::new(&net);
+        let by = (Minimize::Macs, false);
+        let all = model.inner_legs(&path);
+        assert_eq!(all, (2..=3000).sum::<usize>() as f64);
+        let mut heard = vec![];
+        let forest = Forest::new(&model, &path, by, &[], |written| {
+            heard.push(written);
+            true
+        });
+        assert!(forest.is_some_and(|f| f.nodes() == 5999));
+        assert_eq!(heard.len(), all as usize / ASK, "{heard:?}");
+        let mut asked = 0;
+        let forest = Forest::new(&model, &path, by, &[], |_| {
+            asked += 1;
+            asked < 2
+        });
+        assert!(forest.is_none() && asked == 2);
+    }
+
+    #[test]
+    fn a_search_whose_time_is_too_short_or_that_was_stopped_builds_no_large_tree() {
+        let (net, path) = vectors(3000);
+        let is_built = |opts: &Options, path: &[(u32, u32)], net: &Network| {
+            let model = Model::new(net);
+            let simple = Simplified::none(&model);
+            let limits = Limits { keep: vec![false; model.lg.len()], ..Limits::default() };
+            let (clock, kind) = (Clock::new(opts), Minimize::Macs);
+            let search = Search { model, simple, kind, limits, opts, clock, unit: 0.0 };
+            search.forest(path, (kind, false), &[]).is_some()
+        };
+        let within = |max_time| Options { max_time, ..Options::default() };
+        let stop = Progress { stop: Arc::new(true.into()), report: None };
+        let stopped = Options { progress: Some(Arc::new(stop)), ..Options::default() };
+        assert!(is_built(&within(None), &path, &net));
+        assert!(is_built(&within(Some(Duration::from_secs(3600))), &path, &net));
+        assert!(!is_built(&within(Some(Duration::ZERO)), &path, &net));
+        assert!(!is_built(&stopped, &path, &net));
+        // a small one takes no time
+        let (net, path) = vectors(30);
+        assert!(is_built(&stopped, &path, &net));
     }
 }

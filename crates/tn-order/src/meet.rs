@@ -10,6 +10,9 @@ use crate::objective::{grad_times, log2_add, step_log2};
 use crate::portfolio::{Candidate, Search};
 use std::collections::HashMap;
 
+/// With more tensors than this, it takes a while.
+const MANY: usize = 1500;
+
 /// A set of leaves.
 type Set = u128;
 
@@ -41,6 +44,10 @@ pub(crate) fn meet(search: &Search<'_>, pool: &[Candidate], best: &Candidate) ->
     let n = search.simple.model.n();
     if !search.opts.meet || pool.len() < 2 || n < 4 || matches!(search.kind, Minimize::Size | Minimize::Peak)
     {
+        return None;
+    }
+    // all trees are gone through, and the new one is rated: it takes about as long as where the search began, with a greedy tree
+    if n > MANY && search.clock.left().is_some_and(|l| l < search.unit) {
         return None;
     }
     let c = search.rate_core(joined(search, pool, &best.sliced, name)?, &best.sliced);
@@ -76,7 +83,10 @@ fn joined(search: &Search<'_>, pool: &[Candidate], sliced: &[u32], name: Name) -
     for leaf in 0..n {
         classes.insert(name(leaf), Class { leaves: 1, cost: f64::NEG_INFINITY, split: (0, 0) });
     }
-    for (leaves, set, split, step) in ways {
+    for (k, (leaves, set, split, step)) in ways.into_iter().enumerate() {
+        if k % 4096 == 0 && search.clock.over() {
+            return None;
+        }
         let (Some(a), Some(b)) = (classes.get(&split.0), classes.get(&split.1)) else { continue };
         let cost = log2_add(step, log2_add(a.cost, b.cost));
         if classes.get(&set).is_none_or(|c| cost < c.cost) {

@@ -10,6 +10,7 @@ use crate::portfolio::{Candidate, Search, polish, run};
 use crate::simplify::{Simplified, simplify};
 use crate::slice::order_loops;
 use crate::sub::Sub;
+use crate::sweep::chain;
 use crate::{Infeasible, Minimize, Network, Options, Outcome, Progress, Tree, evaluate};
 use crate::{exact_sparse, exact_twins};
 use std::sync::Arc;
@@ -58,10 +59,21 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
     let mut search = Search { model, simple, kind: opts.minimize, limits, opts, clock, unit: 0.0 };
     let n = search.model.n();
     let start = opts.start.as_ref().filter(|t| t.check(net).is_ok());
+    let legless = search.model.lg.is_empty();
     let mut best = match start {
         Some(t) => rated(&search, t),
+        None if legless => search.rate(numbers(&search.model), &[]),
         None => search.greedy_start(0),
     };
+    if legless && n >= 3 {
+        let one_by_one = search.rate(numbers(&search.model), &[]);
+        if one_by_one.score.better(&best.score) {
+            best = one_by_one;
+        }
+        search.report(&best);
+        let optimal = best.score.excess <= 0.0;
+        return finish(net, &search, best, optimal, false);
+    }
     // looking at a tree of a large network takes a while, also for the last time
     search.unit = search.clock.elapsed();
     search.clock.reserve(0.5 * search.unit);
@@ -97,6 +109,13 @@ pub fn plan(net: &Network, opts: &Options) -> Result<Outcome, Infeasible> {
         }
     }
     Ok(Outcome { others, ..found })
+}
+
+/// The best path over terms that are mere numbers, whatever the objective: one after the other, so that few results live at a time, and those
+/// that need a gradient last, so that few steps are done again for it.
+fn numbers(model: &Model) -> Vec<(u32, u32)> {
+    let (late, first): (Vec<u32>, Vec<u32>) = (0..model.n() as u32).partition(|&k| model.grad[k as usize]);
+    chain(model, &[first, late].concat())
 }
 
 /// A tree of the network with its slices, and what it is worth.

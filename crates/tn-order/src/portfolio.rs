@@ -41,6 +41,9 @@ const NEW_LINE: u64 = 1 << 32;
 /// Trials where neither a number nor a time is given.
 const TRIALS: u32 = 48;
 
+/// The part of the time left that building a forest may take.
+const BUILDING: f64 = 0.5;
+
 /// The legs of a step that its caller looks at one by one, about, and what one more takes in comparison.
 const MANY_LEGS: f64 = 24.0;
 const SHARE_OF_MORE: f64 = 0.1;
@@ -173,9 +176,8 @@ impl Search<'_> {
 
     /// The legs of the operands and the result of each step.
     fn step_legs(&self, c: &Candidate) -> impl Iterator<Item = f64> {
-        let unit = Model { lg: vec![1.0; self.model.lg.len()], ..self.model.clone() };
-        let walk = unit.walk(&c.path, &[]);
-        let n = unit.n();
+        let walk = self.model.walk_by(&vec![1.0; self.model.lg.len()], &c.path, &[]);
+        let n = self.model.n();
         let legs = move |k: usize| {
             let (a, b) = walk.kids[k];
             walk.size[a as usize] + walk.size[b as usize] + walk.size[n + k]
@@ -187,6 +189,25 @@ impl Search<'_> {
     /// many times as long as a greedy tree.
     pub fn is_late(&self) -> bool {
         self.simple.model.n() > WHOLE && self.clock.left().is_some_and(|l| l < FOREST * self.unit)
+    }
+
+    /// The tree of a path over the simplified model with the legs of every node. None where building it, looking at it at the end, and doing
+    /// something with it in between would take more than the time left. How long it takes shows while it is built: in proportion to the legs.
+    /// The second is what the last look takes (seconds), about.
+    pub fn forest(&self, path: &[(u32, u32)], by: (Minimize, bool), sliced: &[u32]) -> Option<(Forest, f64)> {
+        let m = &self.simple.model;
+        let began = self.clock.elapsed();
+        let all = if self.clock.left().is_some() { m.inner_legs(path) } else { 0.0 };
+        let end = self.clock.left().map_or(f64::INFINITY, |l| began + BUILDING * l);
+        let goes_on = |written: f64| {
+            let now = self.clock.elapsed();
+            let fits = began + (now - began) * (all / written).max(1.0) <= end;
+            fits && !self.clock.over()
+        };
+        let forest = Forest::new(m, path, by, sliced, goes_on)?;
+        // to read the tree off and to rate it takes about as long, but no longer than where the search began, with a greedy tree
+        let look = (self.clock.elapsed() - began).min(self.unit);
+        Some((forest, look))
     }
 
     /// Tells whoever watches.
@@ -362,7 +383,12 @@ fn rounds(search: &Search<'_>, best: &mut Candidate, elite: &mut Elite) -> bool 
             Some(sub) => parallel(threads, count as usize, |k| {
                 job(search, sub, (&starts, &kinds), elite, best, jobs + k as u64, round, until)
             }),
-            None => vec![windows(search, &starts, elite, best, round, until, threads)],
+            None => {
+                let Some(c) = windows(search, &starts, elite, best, round, until, threads) else {
+                    return true;
+                };
+                vec![c]
+            }
         };
         for c in results {
             take(c, best, elite);
@@ -422,7 +448,10 @@ pub(crate) fn polish(search: &Search<'_>, best: &mut Candidate) -> bool {
             None => {
                 let mut elite = Elite::default();
                 elite.offer(best.clone());
-                vec![windows(search, &[], &elite, best, (1 << 12) + round, until, threads)]
+                let Some(c) = windows(search, &[], &elite, best, (1 << 12) + round, until, threads) else {
+                    return true;
+                };
+                vec![c]
             }
         };
         for c in found {
@@ -472,7 +501,7 @@ fn job(
     Candidate { line, ..search.rate_core(snap.path, &snap.sliced) }
 }
 
-/// Improves windows of a large tree: rounds of disjoint windows, annealed in parallel and put back.
+/// Improves windows of a large tree: rounds of disjoint windows, annealed in parallel and put back. None where the time is too short for the tree.
 fn windows(
     search: &Search<'_>,
     starts: &[Candidate],
@@ -481,7 +510,7 @@ fn windows(
     round: u64,
     until: Option<(f64, f64)>,
     threads: usize,
-) -> Candidate {
+) -> Option<Candidate> {
     let m = &search.simple.model;
     // the first rounds try the best starts, the others go on with the best tree
     let first =
@@ -491,11 +520,11 @@ fn windows(
     let mut rng = Rng::new(search.opts.seed, (4 << 40) + round);
     let frame = search.frame(best, &from.sliced, round);
     let began = search.clock.elapsed();
-    let mut forest = Forest::new(m, &from.core, (frame.kind, search.overhead()), &from.sliced);
-    // looking at the whole tree once more, at the end, takes as long
-    let look = search.clock.elapsed() - began;
-    let late =
-        |now: f64| search.clock.left().is_some_and(|l| l < look) || until.is_some_and(|u| now + look >= u.1);
+    let (mut forest, look) = search.forest(&from.core, (frame.kind, search.overhead()), &from.sliced)?;
+    search.clock.set_aside(look);
+    // a tree that took long to build is worked on for as long
+    let least = search.clock.elapsed() + (search.clock.elapsed() - began);
+    let late = |now: f64| until.is_some_and(|u| now + look >= u.1.max(least));
     let batch = 8usize;
     let batches = 4 + m.n() / (WINDOW * batch);
     let mut k = 0u64;
@@ -506,8 +535,11 @@ fn windows(
         }
         let mut busy = vec![false; forest.nodes()];
         let size = [WINDOW, WINDOW / 2, WINDOW / 6, WINDOW * 2][rng.below(4)];
-        let cut: Vec<Window> =
-            (0..4 * batch).filter_map(|_| forest.window(size, &mut busy, &mut rng)).take(batch).collect();
+        let cut: Vec<Window> = (0..4 * batch)
+            .take_while(|_| !search.clock.over())
+            .filter_map(|_| forest.window(size, &mut busy, &mut rng))
+            .take(batch)
+            .collect();
         let solved = parallel(threads, cut.len(), |w| {
             let win = &cut[w];
             let mut rng = Rng::new(search.opts.seed, (5 << 40) + (round << 24) + k * 64 + w as u64);
@@ -518,11 +550,12 @@ fn windows(
             anneal(&win.sub, &win.path, inner, plan, &mut rng, &search.clock)
         });
         for (win, snap) in cut.iter().zip(&solved) {
-            if snap.value < win.value - 1e-4 {
+            if snap.value < win.value - 1e-4 && !search.clock.over() {
                 forest.replace(win, &snap.path);
             }
         }
         k += 1;
     }
-    Candidate { line: from.line, ..search.rate_core(forest.path(), &from.sliced) }
+    search.clock.set_aside(0.0);
+    Some(Candidate { line: from.line, ..search.rate_core(forest.path(), &from.sliced) })
 }

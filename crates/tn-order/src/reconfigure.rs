@@ -5,7 +5,6 @@
 
 use crate::Minimize;
 use crate::exact::{Bounds, Exact, Proof};
-use crate::forest::Forest;
 use crate::portfolio::{Candidate, Search};
 
 /// The leaves of a window.
@@ -21,7 +20,6 @@ const GAIN: f64 = 1e-6;
 
 /// The best tree of the simplified network with its windows solved exactly; none if nothing is gained.
 pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candidate> {
-    let m = &search.simple.model;
     if best.core.len() < 2 || search.clock.over() || search.is_late() {
         return None;
     }
@@ -29,7 +27,8 @@ pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candi
         Minimize::Size | Minimize::Peak => Minimize::Bytes,
         other => other,
     };
-    let mut forest = Forest::new(m, &best.core, (kind, true), &best.sliced);
+    let (mut forest, look) = search.forest(&best.core, (kind, true), &best.sliced)?;
+    search.clock.set_aside(look);
     let max_size = search.limits.size.unwrap_or(f64::INFINITY);
     let worth = forest.total() + WORTH;
     let mut busy = vec![false; forest.nodes()];
@@ -68,6 +67,7 @@ pub(crate) fn reconfigure(search: &Search<'_>, best: &Candidate) -> Option<Candi
             break;
         }
     }
+    search.clock.set_aside(0.0);
     if !gained {
         return None;
     }

@@ -17,6 +17,9 @@ pub(crate) struct Schedule {
     pub until: Option<(f64, f64)>,
 }
 
+/// Words of a row from which on a node takes longer in proportion.
+const WIDE: usize = 16;
+
 /// What a run must respect.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
@@ -54,8 +57,8 @@ pub(crate) fn anneal(
     }
     let mut done = 0.0f64;
     let mut k = 0u32;
-    // the clock is read about every 20,000 nodes
-    let stride = (20_000 / sub.n as u32).clamp(1, 256);
+    // the clock is read about every 20,000 nodes, more often where rows are long
+    let stride = (20_000 / (sub.n * sub.w.div_ceil(WIDE)) as u32).clamp(1, 256);
     while done < 1.0 {
         if k.is_multiple_of(stride) {
             if clock.over() {

@@ -581,6 +581,53 @@ fn hard_shapes() {
     }
 }
 
+/// A square lattice whose axes all have length 1: nothing is searched, even with an hour's time, and no tree is better.
+#[test]
+fn a_network_of_axes_of_length_1_is_over_at_once() {
+    let w = 30u32;
+    let at = |x: u32, y: u32| [(2 * (x * w + y), x > 0), (2 * (x * w + y) + 1, y > 0)];
+    let legs = |x: u32, y: u32| {
+        let ends = [at(x, y), [(2 * ((x + 1) * w + y), x + 1 < w), (2 * (x * w + y + 1) + 1, y + 1 < w)]];
+        ends.concat().into_iter().filter(|l| l.1).map(|l| l.0).collect::<Vec<_>>()
+    };
+    let inputs: Vec<Vec<u32>> = (0..w * w).map(|k| legs(k / w, k % w)).collect();
+    let needs_grad = (0..w * w).map(|k| k % 300 == 0).collect();
+    let net = Network { inputs, output: vec![], sizes: vec![1; (2 * w * w) as usize], needs_grad };
+    for minimize in [Minimize::Time, Minimize::Macs, Minimize::Size, Minimize::Peak, Minimize::Bytes] {
+        let opts = Options { minimize, max_time: Some(Duration::from_secs(3600)), ..Options::default() };
+        let out = plan(&net, &opts).unwrap();
+        assert!(out.optimal && !out.time_limited);
+        assert_eq!(out.tree.check(&net), Ok(()));
+        assert!((10f64.powf(out.cost.log10_macs) - f64::from(w * w - 1)).abs() < 1e-6, "{:?}", out.cost);
+    }
+}
+
+/// The tree of numbers is as good as the best of all trees.
+#[test]
+fn numbers_are_multiplied_in_the_best_order() {
+    for grads in 0..32u32 {
+        let needs_grad = (0..5).map(|k| grads >> k & 1 == 1).collect();
+        let net = Network { inputs: vec![vec![]; 5], output: vec![], sizes: vec![], needs_grad };
+        for minimize in [Minimize::Time, Minimize::Macs, Minimize::Peak, Minimize::Bytes] {
+            let out = plan(&net, &Options { minimize, ..Options::default() }).unwrap();
+            let value = |t: &Tree| {
+                figures(&Model::new(&net), &t.ssa_path, &[], minimize, &Limits::default()).score.value
+            };
+            let mut least = f64::INFINITY;
+            for picks in 0..2880u16 {
+                let digits = [
+                    (picks % 5, picks / 5 % 4),
+                    (picks / 20 % 4, picks / 80 % 3),
+                    (picks / 240 % 3, picks / 720 % 2),
+                    (picks / 1440, 0),
+                ];
+                least = least.min(value(&random_tree(5, &digits)));
+            }
+            assert!(out.optimal && value(&out.tree) <= least + 1e-9, "{grads:b}");
+        }
+    }
+}
+
 #[test]
 fn time_limits_and_the_stop_flag_end_the_search() {
     let n = 60u32;

@@ -76,9 +76,20 @@ impl Heavy {
 impl Model {
     /// Walks a valid path; `sliced` are legs of this model in loop order.
     pub fn walk(&self, path: &[(u32, u32)], sliced: &[u32]) -> Walk {
+        self.walk_by(&self.lg, path, sliced)
+    }
+
+    /// The legs of all results of a valid path.
+    pub fn inner_legs(&self, path: &[(u32, u32)]) -> f64 {
+        let walk = self.walk_by(&vec![1.0; self.lg.len()], path, &[]);
+        walk.size[self.n()..].iter().sum()
+    }
+
+    /// The same as [`Model::walk`] with these weights for log2 of the extents of the legs.
+    pub fn walk_by(&self, weights: &[f64], path: &[(u32, u32)], sliced: &[u32]) -> Walk {
         let n = self.n();
         let total = n + path.len();
-        let mut lg: Vec<i128> = self.lg.iter().map(|&l| fixed(l)).collect();
+        let mut lg: Vec<i128> = weights.iter().map(|&l| fixed(l)).collect();
         let mut level = vec![0u32; if sliced.is_empty() { 0 } else { lg.len() }];
         for (k, &i) in sliced.iter().enumerate() {
             level[i as usize] = k as u32 + 1;

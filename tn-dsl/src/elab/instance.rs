@@ -1,9 +1,10 @@
 //! Einsum strings and JSON instances: the same programs without the language.
 
 use crate::diag::{Code, Diagnostic};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::error::Category;
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use tn_ir::Complex64;
 use tn_ir::dtype::DType;
@@ -88,7 +89,40 @@ struct Instance<'a> {
     #[serde(borrow)]
     output: Vec<Word<'a>>,
     #[serde(borrow)]
-    sizes: HashMap<Word<'a>, u64>,
+    sizes: Sizes<'a>,
+}
+
+/// The lengths of the indices by name. A name with two lengths is an error.
+struct Sizes<'a>(HashMap<Word<'a>, u64>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Sizes<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Sizes<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with the size of every index")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sizes<'de>, A::Error> {
+                let mut sizes = HashMap::new();
+                while let Some((name, size)) = map.next_entry::<Word<'de>, u64>()? {
+                    match sizes.entry(name) {
+                        Entry::Occupied(other) if *other.get() != size => {
+                            let (name, other) = (other.key().as_ref(), other.get());
+                            let message = format!("index `{name}` has the sizes `{other}` and `{size}`");
+                            return Err(A::Error::custom(message));
+                        }
+                        Entry::Occupied(_) => {}
+                        Entry::Vacant(free) => {
+                            free.insert(size);
+                        }
+                    }
+                }
+                Ok(Sizes(sizes))
+            }
+        }
+        d.deserialize_map(Object)
+    }
 }
 
 /// `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`
@@ -102,7 +136,7 @@ pub fn instance_json(name: &str, text: &str, dtype: DType) -> Result<Program, Di
             .with_help(r#"an instance is `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`"#)
     };
     let instance: Instance<'_> = serde_json::from_str(text).map_err(bad)?;
-    let sizes = instance.sizes.iter().map(|(i, &n)| (i.as_ref(), n)).collect();
+    let sizes = instance.sizes.0.iter().map(|(i, &n)| (i.as_ref(), n)).collect();
     build(name, &instance.inputs, &instance.output, &sizes, dtype)
 }
 
@@ -209,6 +243,12 @@ mod tests {
             half.contains("no instance") && half.contains("`-2`") && half.contains("column 51"),
             "{half}"
         );
+        assert_eq!(
+            fault("{\"inputs\": [[\"i\"]], \"output\": [],\n \"sizes\": {\"i\": 2, \"j\": 1, \"i\": 3}}"),
+            "`x.json` is no instance: index `i` has the sizes `2` and `3` at line 2 column 34"
+        );
+        let twice = r#"{"inputs": [["i"]], "output": [], "sizes": {"i": 2, "i": 2}}"#;
+        assert!(instance_json("x.json", twice, DType::F64).is_ok());
         assert!(fault("{\"inputs\"").contains("is not JSON"));
         assert!(fault(r#"{"inputs": [["i"]], "output": [], "sizes": {}}"#).contains("`i` has no size"));
     }

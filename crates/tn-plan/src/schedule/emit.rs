@@ -3,7 +3,7 @@
 use super::bodies::Bodies;
 use super::scope::{Group, Scope};
 use super::text::{Names, product, tensor};
-use super::views::{View, add_move, stride_along};
+use super::views::{View, add_move, strides_over};
 use crate::ir::*;
 use std::collections::BTreeMap;
 use tn_ir::dag::{Dag, DagId, Op, VarId};
@@ -126,7 +126,7 @@ impl<'a> Emitter<'a> {
         let view = &views[n.0 as usize];
         let buffer = self.buffer(view.base);
         let moves = self.moves(&view.moves);
-        let strides = space.iter().map(|l| stride_along(*l, labels, &view.strides)).collect();
+        let strides = strides_over(space, labels, &view.strides);
         Access { buffer, offset: view.offset.clone(), moves, strides }
     }
 
@@ -269,7 +269,7 @@ impl<'a> Emitter<'a> {
                 let operands = [(&a_labels[..], dag.dims(*a)), (&b_labels[..], dag.dims(*b))];
                 let (space, axes) = space_of((out_labels, dims), &operands);
                 let ins = vec![self.read(*a, a_labels, &space), self.read(*b, b_labels, &space)];
-                let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
+                let out = strides_over(&space, out_labels, &target.strides);
                 let body = self.bodies.product(*conj_a, *conj_b);
                 let value =
                     product((&self.shown(*a, a_labels), *conj_a), (&self.shown(*b, b_labels), *conj_b));
@@ -281,7 +281,7 @@ impl<'a> Emitter<'a> {
                     items.push(Item::Zero { buffer: target.buffer });
                 }
                 let ins = vec![self.read(*a, a_labels, &space)];
-                let out = space.iter().map(|l| stride_along(*l, out_labels, &target.strides)).collect();
+                let out = strides_over(&space, out_labels, &target.strides);
                 let body = self.bodies.copy(*conj);
                 let value = self.shown(*a, a_labels);
                 let value = if *conj { format!("conj({value})") } else { value };
@@ -424,15 +424,18 @@ fn space_of(
     // few axes are summed at a time
     let most = out_labels.len() + 4;
     let (mut space, mut axes) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    let all = operands.iter().flat_map(|o| o.0).chain(out_labels);
+    let mut seen = vec![false; all.max().map_or(0, |&l| l as usize + 1)];
+    let mut is_new = |l: u32| !std::mem::replace(&mut seen[l as usize], true);
     for (&l, &size) in out_labels.iter().zip(out_dims) {
-        if !space.contains(&l) {
+        if is_new(l) {
             space.push(l);
             axes.push(Axis { size, reduce: false });
         }
     }
     let mut folded: Vec<(u32, Dim)> = Vec::new();
     for (&l, &size) in operands.iter().flat_map(|(labels, dims)| labels.iter().zip(*dims)) {
-        if !space.contains(&l) && !folded.iter().any(|f| f.0 == l) {
+        if is_new(l) {
             folded.push((l, size));
         }
     }

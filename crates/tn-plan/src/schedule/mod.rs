@@ -217,12 +217,9 @@ impl EntryWork<'_> {
         }
         let (units, graph) = self.units(&scope, &homes, &results, &copies);
         let levels: Vec<Vec<Vec<DagId>>> = scope.groups.iter().map(|g| self.levels(&scope, g)).collect();
-        let mut candidates = graph.candidates();
-        if units.len() > MANY {
-            candidates = vec![graph.best()];
-        }
+        let axes = dag.ids().map(|n| dag.dims(n).len()).sum();
         let mut best: Option<(i128, Entry)> = None;
-        for order in candidates {
+        for order in graph.orders(axes) {
             let mut emitter = Emitter::new(dag, views, &scope, bodies, &names, homes.clone());
             let mut items = Vec::new();
             for i in order {
@@ -350,9 +347,6 @@ impl EntryWork<'_> {
         levels
     }
 }
-
-/// From this number of steps on, orders are compared by their live elements alone, not allocated each.
-const MANY: usize = 20_000;
 
 /// Lifetimes, reuse in place and offsets.
 fn finish(entry: &mut Entry, dag: &Dag, options: &ScheduleOptions) {

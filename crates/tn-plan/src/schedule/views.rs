@@ -94,6 +94,17 @@ pub(crate) fn stride_along(label: u32, labels: &[u32], strides: &[Poly]) -> Poly
     labels.iter().zip(strides).filter(|(l, _)| **l == label).fold(Poly::zero(), |s, (_, x)| &s + x)
 }
 
+/// The stride along each label of a space, as of [`stride_along`]. The labels of a node are small numbers.
+pub(crate) fn strides_over(space: &[u32], labels: &[u32], strides: &[Poly]) -> Vec<Poly> {
+    let mut along = vec![Poly::zero(); space.iter().chain(labels).max().map_or(0, |&l| l as usize + 1)];
+    for (&l, stride) in labels.iter().zip(strides) {
+        let sum = &mut along[l as usize];
+        *sum = if sum.is_zero() { stride.clone() } else { &*sum + stride };
+    }
+    // no label is twice in a space
+    space.iter().map(|&l| std::mem::take(&mut along[l as usize])).collect()
+}
+
 /// Whether the strides are those of row-major memory; axes of length 1 may have any.
 pub(crate) fn is_row_major(dims: &[Dim], strides: &[Poly]) -> bool {
     let want = row_major(dims);
@@ -148,6 +159,16 @@ mod tests {
     }
     fn dims(values: &[u64]) -> Vec<Dim> {
         values.iter().map(|&v| Dim::Const(v)).collect()
+    }
+
+    #[test]
+    fn strides_over_a_space_are_those_along_its_labels() {
+        let strides: Vec<Poly> = [24u64, 8, 2, 1].map(Poly::from).to_vec();
+        for labels in [[3, 0, 3, 1], [0, 1, 2, 3], [5, 5, 5, 5]] {
+            let space = [1, 4, 3, 0, 5, 2];
+            let along: Vec<Poly> = space.iter().map(|&l| stride_along(l, &labels, &strides)).collect();
+            assert_eq!(strides_over(&space, &labels, &strides), along);
+        }
     }
 
     #[test]
