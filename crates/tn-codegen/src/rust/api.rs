@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `PARAM_COUNT`, `PARAMS` | elements of the flat parameters; name, shape and begin of each, in the flattened parameter order |
 //! | `init` | initial parameters from a seed, as `tnc init` draws them (not for isometries of more than 4096 entries: a module has no allocator) |
+//! | `COSTS` | what the plan says of each entry: multiply-adds, bytes moved, modelled time, bytes at the worst moment |
 //! | `Sizes` | the run-time sizes (only if there are any) |
 //! | `Inputs`, `Outputs`, `Cotangents`, `InputGrads` | slices by name; a family `x[0]`, `x[1]`, … is an array of slices |
 //! | `WORKSPACE_LEN`, `SAVED_LEN` | elements of scratch memory that every entry is content with, and of what `forward_saving` leaves; functions of `Sizes` if there are run-time sizes |
@@ -18,7 +19,7 @@ use tn_ir::dag::ArrayRole;
 use tn_ir::size::{Dim, Poly, SymbolKind};
 use tn_kernel::Module;
 use tn_kernel::module::Family;
-use tn_plan::ir::{EntryKind, LeafInfo};
+use tn_plan::ir::{EntryKind, LeafInfo, Plan};
 
 const ALLOW: &str = "#[allow(dead_code, non_snake_case, clippy::all)]";
 
@@ -60,6 +61,45 @@ pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wan
         }
     }
     error(p);
+}
+
+/// Prints what the plan says of the entries.
+pub(super) fn costs(p: &mut Printer, plan: &Plan) {
+    let kinds = plan.entries.iter().map(|e| super::entry::name(e.kind));
+    let rows: Vec<String> = kinds
+        .zip(&plan.summary.entries)
+        .map(|(entry, e)| {
+            let peak = u64::try_from(e.peak_bytes).unwrap_or(u64::MAX);
+            format!(
+                "Cost {{ entry: {entry:?}, multiply_adds: {:?}, bytes_moved: {:?}, modelled_seconds: {:?}, peak_bytes: {peak} }}",
+                e.macs, e.bytes_moved, e.seconds
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    doc(
+        p,
+        "What the plan says that a call of an entry costs, with run-time sizes at the values that it was made for.",
+    );
+    p.line(ALLOW);
+    p.line("#[derive(Clone, Copy, Debug, PartialEq)]");
+    p.open("pub struct Cost");
+    for (text, field) in [
+        ("Its name.", "entry: &'static str"),
+        ("Multiply-adds, or operations of maps.", "multiply_adds: f64"),
+        ("Bytes that its steps read and write.", "bytes_moved: f64"),
+        ("Modelled time.", "modelled_seconds: f64"),
+        ("Bytes of everything that it is given and of its workspace.", "peak_bytes: u64"),
+    ] {
+        doc(p, text);
+        p.line(format!("pub {field},"));
+    }
+    p.close("");
+    doc(p, &format!("The costs of the entries, for the machine `{}`.", plan.summary.machine));
+    p.line(ALLOW);
+    p.line(format!("pub static COSTS: [Cost; {}] = [{}];", rows.len(), rows.join(", ")));
 }
 
 fn doc(p: &mut Printer, text: &str) {

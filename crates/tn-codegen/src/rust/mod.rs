@@ -130,6 +130,7 @@ fn written(
     let mut body = Printer::default();
     api::print(&mut body, module, names, &mut wanted);
     init::print(&mut body, module, names, &mut wanted);
+    api::costs(&mut body, plan);
     let text = format!("{}{}{}", body.finish(), entries.finish(), kernels.finish());
     let text = format!("{text}{}", support::text(&wanted, module, names, opts.runtime)?);
     let tree = syn::parse_file(&text).map_err(|e| EmitError::Syntax(e.to_string()))?;
