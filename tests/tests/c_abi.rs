@@ -119,3 +119,34 @@ fn complex_families_and_words_of_c() {
     }
     assert_eq!(lines[4], "1");
 }
+
+/// Sizes called like what the code calls its own things are sizes all the same: a workspace that is too short is seen.
+#[test]
+fn sizes_named_like_arguments() {
+    let text = "network shadow {
+        index workspace_len: dyn(8), params: dyn(4), None: dyn(2)
+        input x[workspace_len, params, None]
+        let z[workspace_len] = x[workspace_len, params, None]
+        output y[workspace_len] = sin(z[workspace_len])
+        output n[] = z[workspace_len] * z[workspace_len]
+    }";
+    let compiled = compile_text(text, &all_entries()).unwrap();
+    let job = Job::drawn(compiled.plan().unwrap(), "shadow", Some(5), 3).unwrap();
+    let main = r#"
+        #include "shadow.h"
+        #include <stdio.h>
+        int main(void) {
+            float x[125] = {0}, y[5], n[1], workspace[4096];
+            shadow_sizes sizes;
+            shadow_inputs inputs;
+            shadow_outputs outputs;
+            sizes.workspace_len_2 = 5; sizes.params_2 = 5; sizes.None_2 = 5;
+            inputs.x = x; outputs.y = y; outputs.n = n;
+            printf("%d\n", shadow_workspace_len(sizes) > 0);
+            printf("%d\n", shadow_forward(sizes, NULL, &inputs, &outputs, workspace, 0) == SHADOW_LENGTH);
+            printf("%d\n", shadow_forward(sizes, NULL, &inputs, &outputs, workspace, 4096) == SHADOW_OK);
+            return 0;
+        }
+    "#;
+    assert_eq!(printed(&job, &own("shadow"), main), ["1", "1", "1"]);
+}

@@ -200,6 +200,15 @@ fn emitted_files_and_their_folder() {
         .collect();
     names.sort();
     assert_eq!(names, ["Cargo.toml", "layer.h", "layer.rs", "layer_c.rs"]);
+    // a second time is no other network; a manifest of somebody else's stays
+    ok(at, &["emit", "layer.tn", "--target", "rust", "--abi", "c", "-o", "from_c"]);
+    std::fs::write(at.join("Cargo.toml"), "[package]").unwrap();
+    let (status, why) = fails(at, &["emit", "layer.tn", "--target", "rust", "--abi", "c", "-o", "."]);
+    assert!(status == 1 && why.contains("a folder of its own"), "{why}");
+    assert!(
+        std::fs::read_to_string(at.join("Cargo.toml")).unwrap() == "[package]"
+            && !at.join("layer.h").exists()
+    );
     let (status, why) = fails(at, &["emit", "layer.tn", "--target", "cuda", "--abi", "c", "-o", "out"]);
     assert!(status == 2 && why.contains("leave out `--abi c`"), "{why}");
 }

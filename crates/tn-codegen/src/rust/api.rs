@@ -91,7 +91,10 @@ pub(super) fn costs(p: &mut Printer, plan: &Plan) {
         ("Multiply-adds, or operations of maps.", "multiply_adds: f64"),
         ("Bytes that its steps read and write.", "bytes_moved: f64"),
         ("Modelled time.", "modelled_seconds: f64"),
-        ("Bytes of everything that it is given and of its workspace.", "peak_bytes: u64"),
+        (
+            "Bytes of what must exist while it runs: leaves, outputs, cotangents, gradients, tangents, what is saved, workspace.",
+            "peak_bytes: u64",
+        ),
     ] {
         doc(p, text);
         p.line(format!("pub {field},"));

@@ -38,6 +38,60 @@ pub struct RustOptions {
     pub file_stem: String,
 }
 
+/// What the text of a module, or of the crate that exports it to C, calls things where run-time sizes are at hand as variables.
+const OWN_NAMES: &[&str] = &[
+    "y",
+    "x0",
+    "x1",
+    "sizes",
+    "params",
+    "inputs",
+    "outputs",
+    "saved",
+    "workspace",
+    "workspace_len",
+    "cotangents",
+    "grad_params",
+    "grad_inputs",
+    "tan_params",
+    "tan_inputs",
+    "tan_outputs",
+    "before",
+    "after",
+    "part",
+    "round",
+    "check",
+    "check_at_least",
+    "called",
+    "read",
+    "write",
+    "status",
+    "module",
+    "saved_len",
+    "forward",
+    "forward_saving",
+    "vjp",
+    "jvp",
+    "init",
+    "core",
+    "usize",
+    "isize",
+    "None",
+    "Some",
+    "Ok",
+    "Err",
+    "NULL",
+    "OK",
+    "SIZE",
+    "LENGTH",
+    "PARAM_COUNT",
+    "PARAMS",
+    "RULES",
+    "COSTS",
+    "CONSTANTS",
+    "FUSED",
+];
+
 /// Names that are decided once for a module.
 pub(crate) struct Names {
     pub sizes: SizeNames,
@@ -50,7 +104,7 @@ pub(crate) struct Names {
 
 impl Names {
     fn of(m: &Module) -> Names {
-        let mut namer = Namer::with(&["y"]);
+        let mut namer = Namer::with(OWN_NAMES);
         let sizes = m.sizes.iter().map(|&s| (s, namer.fresh(&m.symbols[s].name))).collect();
         let fields = |wishes: Vec<&str>| {
             let mut namer = Namer::default();
@@ -106,7 +160,13 @@ pub fn emit_c_abi(plan: &Plan, opts: &RustOptions) -> Result<Vec<EmittedFile>, E
 }
 
 fn stem(plan: &Plan, opts: &RustOptions) -> String {
-    if opts.file_stem.is_empty() { identifier(&plan.name) } else { opts.file_stem.clone() }
+    let own = identifier(&plan.name);
+    match (opts.file_stem.as_str(), own.as_str()) {
+        // a header must not hide one that it includes itself
+        ("", "stddef" | "stdint") => format!("{own}_2"),
+        ("", _) => own,
+        (given, _) => given.into(),
+    }
 }
 
 fn written(

@@ -27,6 +27,9 @@ pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
     // Emitted text must depend on nothing but source and options: no cache.
     let planned = planned(&a.what, &a.search, |o| (o.grad, o.jvp) = (a.grad, a.jvp), Manner::Pure, talk)?;
     let files = emit(planned.plan()?, emission)?;
+    if c_abi {
+        is_ours(&a.output, &files)?;
+    }
     std::fs::create_dir_all(&a.output)
         .map_err(|e| Error::Io(format!("cannot create `{}`: {e}", a.output.display())))?;
     for (name, text) in &files {
@@ -40,4 +43,17 @@ pub fn run(a: &Emit, talk: Talk) -> Result<(), Error> {
     let names: Vec<&str> = files.iter().map(|(n, _)| n.as_str()).collect();
     talk.note(format!("wrote {} to {}", names.join(", "), a.output.display()));
     Ok(())
+}
+
+/// A manifest is only written over one of the same network.
+fn is_ours(folder: &std::path::Path, files: &[(String, String)]) -> Result<(), Error> {
+    let Some((name, text)) = files.iter().find(|(name, _)| name == "Cargo.toml") else { return Ok(()) };
+    let path = folder.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(old) if old.lines().next() != text.lines().next() => Err(Error::Input(format!(
+            "`{}` is the manifest of something else, help: give the network a folder of its own with `-o`",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
