@@ -394,7 +394,9 @@ pub fn run_rust(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
     let exe = dir.join("main");
     let flags = ["--edition", "2024", "-Copt-level=1", "-Ccodegen-units=8", "-o"];
     run(Command::new(rustc).args(flags).arg(&exe).arg(dir.join("main.rs")))?;
-    results_of(jobs, &exe, dir)
+    let results = results_of(jobs, &exe, dir)?;
+    jobs.iter().try_for_each(|job| same_initial_values(job, dir))?;
+    Ok(results)
 }
 
 /// The same by a crate that depends on `tn-runtime`: with versions of the kernels for several instruction sets.
@@ -418,14 +420,15 @@ pub fn run_rust_with_the_crate(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, 
     let mut build = Command::new(cargo);
     build.args(["build", "--offline", "--quiet"]).current_dir(dir).env("CARGO_TARGET_DIR", &target);
     run(&mut build)?;
-    results_of(jobs, &target.join("debug").join("emitted"), dir)
+    let results = results_of(jobs, &target.join("debug").join("emitted"), dir)?;
+    jobs.iter().try_for_each(|job| same_initial_values(job, dir))?;
+    Ok(results)
 }
 
 fn results_of(jobs: &[Job], exe: &Path, dir: &Path) -> Result<Vec<Values>, String> {
     run(Command::new(exe).arg(dir))?;
     jobs.iter()
         .map(|job| {
-            same_initial_values(job, dir)?;
             let m = lower_plan(&job.plan, Target::Cpu).map_err(|e| e.to_string())?;
             read_results(job, &m, dir)
         })
@@ -686,7 +689,6 @@ pub fn run_cuda(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, String> {
     run(Command::new(exe).arg(dir))?;
     jobs.iter()
         .map(|job| {
-            same_initial_values(job, dir)?;
             let m = lower_plan(&job.plan, Target::Gpu).map_err(|e| e.to_string())?;
             read_results(job, &m, dir)
         })
