@@ -123,7 +123,8 @@ fn complex_families_and_words_of_c() {
 /// Sizes called like what the code calls its own things are sizes all the same: a workspace that is too short is seen.
 #[test]
 fn sizes_named_like_arguments() {
-    let text = "network shadow {
+    let text = "/// Without parameters there is no `pub fn init(`.
+        network shadow {
         index workspace_len: dyn(8), params: dyn(4), None: dyn(2)
         input x[workspace_len, params, None]
         let z[workspace_len] = x[workspace_len, params, None]

@@ -4,7 +4,7 @@
 //! length. Families of inputs are arrays of pointers. A status is returned; nothing is written unless it is 0.
 
 use super::entry::{self, saturating};
-use super::{Names, Runtime, api};
+use super::{Names, Runtime, api, init};
 use crate::EmittedFile;
 use crate::printer::Printer;
 use tn_ir::size::{Poly, SymbolKind};
@@ -50,21 +50,21 @@ struct CAbi<'a> {
     structures: Vec<Structure>,
 }
 
-/// The header, the crate and its manifest around the module `stem`.
+/// The header, the crate and its manifest around the module `stem`; `header` is the comment that begins the first.
 pub(super) fn files(
     m: &Module,
     names: &Names,
     stem: &str,
     runtime: Runtime,
     header: &str,
-    has_init: bool,
 ) -> Vec<EmittedFile> {
     let elem = if names.elem == names.real { c_real(names).to_owned() } else { format!("{stem}_complex") };
     let abi = CAbi { m, names, stem, elem, structures: structures(m, names) };
     let file = |name: String, text: String| EmittedFile { name, text };
+    let has_init = init::is_possible(m);
     vec![
         file(format!("{stem}.h"), format!("{}{}", in_c(header), abi.header(has_init))),
-        file(format!("{stem}_c.rs"), format!("{header}{}", abi.exports(has_init))),
+        file(format!("{stem}_c.rs"), abi.exports(has_init)),
         file("Cargo.toml".into(), manifest(stem, runtime)),
     ]
 }

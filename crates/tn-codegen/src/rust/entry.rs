@@ -22,24 +22,7 @@ pub(super) fn print(
     names: &Names,
     wanted: &mut Wanted,
 ) -> Result<(), EmitError> {
-    let mut locals = Namer::with(&[
-        "params",
-        "inputs",
-        "outputs",
-        "workspace",
-        "saved",
-        "sizes",
-        "cotangents",
-        "grad_params",
-        "grad_inputs",
-        "tan_params",
-        "tan_inputs",
-        "tan_outputs",
-        "before",
-        "after",
-        "y",
-        "round",
-    ]);
+    let mut locals = Namer::with(super::OWN_NAMES);
     names.sizes.values().for_each(|n| {
         locals.fresh(n);
     });

@@ -87,16 +87,28 @@ const RULES: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// Prints `init`; nothing where there are no parameters, or where one has no rule that fits in a function without an allocator.
-pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
+/// The parameters with their rules as expressions. None where there are no parameters, or where one has no rule that fits in a function without
+/// an allocator.
+fn rules(m: &Module) -> Option<Vec<(Row<'_>, String)>> {
     let params = m.leaves.iter().enumerate().filter(|(_, l)| l.role == ArrayRole::Param);
-    let rows: Vec<Row> = params
-        .map(|(stream, leaf)| Row { stream, leaf, legs: leaf.dims.iter().map(|d| d.eval(|_| 0)).collect() })
-        .collect();
-    let scratch = rows.iter().map(Row::scratch).max().unwrap_or(0);
-    let rules: Option<Vec<String>> = rows.iter().map(Row::text).collect();
-    let Some(rules) = rules.filter(|r| !r.is_empty() && scratch <= STACK_BYTES) else { return };
-    let used = |name: &str| rules.iter().any(|r| r.starts_with(&format!("Rule::{name}")));
+    let rows = params.map(|(stream, leaf)| {
+        let row = Row { stream, leaf, legs: leaf.dims.iter().map(|d| d.eval(|_| 0)).collect() };
+        let text = row.text().filter(|_| row.scratch() <= STACK_BYTES)?;
+        Some((row, text))
+    });
+    rows.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+}
+
+/// Whether a module has `init`.
+pub(super) fn is_possible(m: &Module) -> bool {
+    rules(m).is_some()
+}
+
+/// Prints `init`, if it is possible.
+pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wanted) {
+    let Some(all) = rules(m) else { return };
+    let scratch = all.iter().map(|(row, _)| row.scratch()).max().unwrap_or(0);
+    let used = |name: &str| all.iter().any(|(_, r)| r.starts_with(&format!("Rule::{name}")));
     let kinds: Vec<_> = RULES.iter().filter(|(name, ..)| used(name)).collect();
     p.line("#[doc = \" How a parameter begins.\"]");
     p.line(ALLOW);
@@ -106,8 +118,7 @@ pub(super) fn print(p: &mut Printer, m: &Module, names: &Names, wanted: &mut Wan
     p.close("");
     p.line("#[doc = \" The stream of random numbers and the rule of each parameter, in the order of `PARAMS`.\"]");
     p.line(ALLOW);
-    let table: Vec<String> =
-        rows.iter().zip(&rules).map(|(r, rule)| format!("({}, {rule})", r.stream)).collect();
+    let table: Vec<String> = all.iter().map(|(row, rule)| format!("({}, {rule})", row.stream)).collect();
     p.line(format!("static RULES: [(u64, Rule); {}] = [{}];", table.len(), table.join(", ")));
     p.line("#[doc = \" Fills the flat parameters with initial values by the network's rules: the bytes that `tnc init --seed` writes.\"]");
     p.line("#[doc = \"\"]");

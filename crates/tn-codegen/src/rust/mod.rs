@@ -38,7 +38,8 @@ pub struct RustOptions {
     pub file_stem: String,
 }
 
-/// What the text of a module, or of the crate that exports it to C, calls things where run-time sizes are at hand as variables.
+/// What the text of a module, or of the crate that exports it to C, calls things where run-time sizes and loop variables
+/// are at hand.
 const OWN_NAMES: &[&str] = &[
     "y",
     "x0",
@@ -148,9 +149,7 @@ pub fn emit_c_abi(plan: &Plan, opts: &RustOptions) -> Result<Vec<EmittedFile>, E
     let module = lower_plan(plan, Target::Cpu)?;
     let names = Names::of(&module);
     let file = written(plan, &module, &names, opts)?;
-    let has_init = file.text.contains("pub fn init(");
-    let mut all =
-        c_abi::files(&module, &names, &stem(plan, opts), opts.runtime, &header(plan, "//"), has_init);
+    let mut all = c_abi::files(&module, &names, &stem(plan, opts), opts.runtime, &header(plan, "//"));
     for made in all.iter_mut().filter(|f| f.name.ends_with(".rs")) {
         let tree = syn::parse_file(&made.text).map_err(|e| EmitError::Syntax(e.to_string()))?;
         made.text = format!("{}{}", header(plan, "//"), prettyplease::unparse(&tree));
