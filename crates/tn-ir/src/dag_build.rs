@@ -25,6 +25,20 @@ impl Labelled {
     }
 }
 
+/// The number of each label, in the order in which labels first occur, and an axis length for each number.
+fn numbered(axes: Vec<(u32, Dim)>) -> (impl Fn(&u32) -> u32, Vec<Dim>) {
+    let mut first: Vec<(u32, u32, Dim)> = axes.into_iter().zip(0..).map(|((l, d), at)| (l, at, d)).collect();
+    first.sort_unstable_by_key(|f| (f.0, f.1));
+    first.dedup_by_key(|f| f.0);
+    let mut by_place: Vec<usize> = (0..first.len()).collect();
+    by_place.sort_unstable_by_key(|&k| first[k].1);
+    let sizes = by_place.iter().map(|&k| first[k].2).collect();
+    for (number, k) in (0..).zip(by_place) {
+        first[k].1 = number;
+    }
+    (move |l: &u32| first[first.partition_point(|f| f.0 < *l)].1, sizes)
+}
+
 impl Dag {
     /// An order-0 constant.
     pub fn number(&mut self, value: impl Into<Coef>) -> DagId {
@@ -43,17 +57,9 @@ impl Dag {
         let (a, b) = (self.reduced(a, &b.labels, out_labels), (b, ()).0);
         let b = self.reduced(b, &a.labels, out_labels);
         // canonical labels: first occurrence in a, then in b
-        let mut names: BTreeMap<u32, u32> = BTreeMap::new();
-        let mut dims: Vec<Dim> = Vec::new();
-        for operand in [&a, &b] {
-            for (axis, &l) in operand.labels.iter().enumerate() {
-                names.entry(l).or_insert_with(|| {
-                    dims.push(self.dims(operand.node)[axis]);
-                    dims.len() as u32 - 1
-                });
-            }
-        }
-        let rename = |labels: &[u32]| labels.iter().map(|l| names[l]).collect::<Vec<u32>>();
+        let axes = [&a, &b].into_iter().flat_map(|x| x.labels.iter().copied().zip(self.dims(x.node).to_vec()));
+        let (named, dims) = numbered(axes.collect());
+        let rename = |labels: &[u32]| labels.iter().map(&named).collect::<Vec<u32>>();
         let (a_labels, mut b_labels, mut out_labels) =
             (rename(&a.labels), rename(&b.labels), rename(out_labels));
         if slip("it does not matter where axes meet") {

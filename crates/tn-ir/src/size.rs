@@ -120,6 +120,7 @@ impl Default for Poly {
 
 impl Poly {
     /// The constant polynomial.
+    #[inline]
     pub fn constant(value: i128) -> Poly {
         match i64::try_from(value) {
             Ok(c) => Poly(Repr::Number(c)),
@@ -131,10 +132,12 @@ impl Poly {
         Terms::from([(vec![(symbol, 1)], 1)]).into()
     }
     /// Zero.
+    #[inline]
     pub fn zero() -> Poly {
         Poly(Repr::Number(0))
     }
     /// One.
+    #[inline]
     pub fn one() -> Poly {
         Poly(Repr::Number(1))
     }
@@ -151,9 +154,12 @@ impl Poly {
         number.or_else(|| terms.get(monomial).copied()).unwrap_or(0)
     }
     /// The value, if no symbol occurs.
+    #[inline]
     pub fn as_constant(&self) -> Option<i128> {
-        let (number, terms) = self.parts();
-        number.map(i128::from).or_else(|| terms.get(&ONE).copied().filter(|_| terms.len() == 1))
+        match &self.0 {
+            Repr::Number(c) => Some(i128::from(*c)),
+            Repr::Terms(terms) => terms.get(&ONE).copied().filter(|_| terms.len() == 1),
+        }
     }
     /// The terms: coefficients by monomial, constant first.
     pub fn terms(&self) -> impl Iterator<Item = (&Monomial, i128)> {
@@ -162,15 +168,20 @@ impl Poly {
         number.into_iter().chain(terms.iter().map(|(m, &c)| (m, c)))
     }
     /// Whether it is zero.
+    #[inline]
     pub fn is_zero(&self) -> bool {
-        self.0 == Repr::Number(0)
+        matches!(self.0, Repr::Number(0))
     }
     /// The value where `value_of` gives each symbol's, saturating.
-    pub fn eval(&self, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
-        let terms = match &self.0 {
-            Repr::Number(c) => return i128::from(*c),
-            Repr::Terms(terms) => terms,
-        };
+    #[inline]
+    pub fn eval(&self, value_of: impl FnMut(SymbolId) -> i64) -> i128 {
+        match &self.0 {
+            Repr::Number(c) => i128::from(*c),
+            Repr::Terms(terms) => Poly::eval_terms(terms, value_of),
+        }
+    }
+    #[inline(never)]
+    fn eval_terms(terms: &Terms, mut value_of: impl FnMut(SymbolId) -> i64) -> i128 {
         terms.iter().fold(0, |sum: i128, (monomial, &c)| {
             let product = monomial
                 .iter()
@@ -243,6 +254,7 @@ impl Poly {
 }
 
 impl From<u64> for Poly {
+    #[inline]
     fn from(value: u64) -> Poly {
         Poly::constant(value as i128)
     }
@@ -254,13 +266,17 @@ fn add_term(terms: &mut Terms, monomial: Monomial, coef: i128) {
     *sum = sum.saturating_add(coef);
 }
 
-/// Adds the terms of `other`, changed by `f`, where two numbers do not do.
-fn combined(a: &Poly, b: &Poly, quick: fn(i64, i64) -> Option<i64>, f: fn(i128) -> i128) -> Poly {
-    if let (Repr::Number(a), Repr::Number(b)) = (&a.0, &b.0)
-        && let Some(c) = quick(*a, *b)
-    {
-        return Poly(Repr::Number(c));
+/// The number that two numbers give, where it is short.
+#[inline]
+fn quick(a: &Poly, b: &Poly, f: fn(i64, i64) -> Option<i64>) -> Option<Poly> {
+    match (&a.0, &b.0) {
+        (Repr::Number(a), Repr::Number(b)) => f(*a, *b).map(|c| Poly(Repr::Number(c))),
+        _ => None,
     }
+}
+
+/// Adds the terms of `other`, changed by `f`.
+fn combined(a: &Poly, b: &Poly, f: fn(i128) -> i128) -> Poly {
     let mut out: Terms = a.clone().into();
     for (m, c) in b.terms() {
         add_term(&mut out, m.clone(), f(c));
@@ -270,41 +286,41 @@ fn combined(a: &Poly, b: &Poly, quick: fn(i64, i64) -> Option<i64>, f: fn(i128) 
 
 impl std::ops::Add for &Poly {
     type Output = Poly;
+    #[inline]
     fn add(self, other: &Poly) -> Poly {
-        combined(self, other, i64::checked_add, |c| c)
+        quick(self, other, i64::checked_add).unwrap_or_else(|| combined(self, other, |c| c))
     }
 }
 
 impl std::ops::Sub for &Poly {
     type Output = Poly;
+    #[inline]
     fn sub(self, other: &Poly) -> Poly {
-        combined(self, other, i64::checked_sub, i128::saturating_neg)
+        quick(self, other, i64::checked_sub).unwrap_or_else(|| combined(self, other, i128::saturating_neg))
     }
 }
 
 impl std::ops::Mul for &Poly {
     type Output = Poly;
-    // Exponents of a product add up.
-    #[allow(clippy::suspicious_arithmetic_impl)]
+    #[inline]
     fn mul(self, other: &Poly) -> Poly {
-        if let (Repr::Number(a), Repr::Number(b)) = (&self.0, &other.0) {
-            return match a.checked_mul(*b) {
-                Some(c) => Poly(Repr::Number(c)),
-                None => Poly::constant(i128::from(*a) * i128::from(*b)),
-            };
-        }
-        let mut out = Terms::new();
-        for (ma, ca) in self.terms() {
-            for (mb, cb) in other.terms() {
-                let mut exponents: BTreeMap<SymbolId, u32> = ma.iter().copied().collect();
-                for &(s, e) in mb {
-                    *exponents.entry(s).or_insert(0) += e;
-                }
-                add_term(&mut out, exponents.into_iter().collect(), ca.saturating_mul(cb));
-            }
-        }
-        out.into()
+        quick(self, other, i64::checked_mul).unwrap_or_else(|| product(self, other))
     }
+}
+
+/// Exponents of a product add up.
+fn product(a: &Poly, b: &Poly) -> Poly {
+    let mut out = Terms::new();
+    for (ma, ca) in a.terms() {
+        for (mb, cb) in b.terms() {
+            let mut exponents: BTreeMap<SymbolId, u32> = ma.iter().copied().collect();
+            for &(s, e) in mb {
+                *exponents.entry(s).or_insert(0) += e;
+            }
+            add_term(&mut out, exponents.into_iter().collect(), ca.saturating_mul(cb));
+        }
+    }
+    out.into()
 }
 
 /// The size of an index: its value where planning happens (a `dyn` index at its hint), and exactly.
@@ -343,6 +359,7 @@ pub enum Dim {
 
 impl Dim {
     /// As a polynomial in the `dyn` symbols.
+    #[inline]
     pub fn poly(self) -> Poly {
         match self {
             Dim::Const(n) => n.into(),
@@ -350,6 +367,7 @@ impl Dim {
         }
     }
     /// The value under an assignment of the `dyn` symbols.
+    #[inline]
     pub fn eval(self, mut value_of: impl FnMut(SymbolId) -> u64) -> u64 {
         match self {
             Dim::Const(n) => n,

@@ -4,7 +4,7 @@
 //! becomes a nest of four axes, and steps that differ only in how their axes are cut share a kernel.
 
 use crate::ir::{Fold, Step, Write};
-use tn_ir::size::Poly;
+use tn_ir::size::{Dim, Poly};
 
 /// An axis of a nest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,20 +37,27 @@ impl Nest {
     ///
     /// Operands that are read exactly where the result is written (`in_place`) are left out.
     pub fn of(step: &Step, in_place: &[bool], hint: impl Fn(&Poly) -> u64) -> Nest {
-        let ins = || step.ins.iter().zip(in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
-        let mut axes: Vec<NestAxis> = Vec::new();
-        for (i, axis) in step.space.iter().enumerate() {
-            let size = axis.size.poly();
-            if size.as_constant() == Some(1) {
-                continue;
+        let ins = step.ins.iter().zip(in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
+        let operands: Vec<&[Poly]> = ins.chain([&step.out]).map(|a| &a.strides[..]).collect();
+        let mut walks: Vec<Walk> = Vec::with_capacity(step.space.len());
+        for (i, axis) in step.space.iter().enumerate().filter(|(_, axis)| axis.size != Dim::Const(1)) {
+            let next = Walk { size: axis.size.poly(), reduce: axis.reduce, inner: i };
+            // most axes that walk as one are neighbours
+            match walks.last_mut().filter(|last| continues(last, &next, &operands)) {
+                Some(last) => *last = Walk { size: &last.size * &next.size, ..next },
+                None => walks.push(next),
             }
-            let strides = ins().chain([&step.out]).map(|a| a.strides[i].clone()).collect();
-            axes.push(NestAxis { hint: hint(&size), size, reduce: axis.reduce, strides });
         }
-        let operands = ins().count() + 1;
-        let out_stride = |a: &NestAxis| a.strides.last().map_or(0, &hint);
-        axes.sort_by_key(|a| (a.reduce, std::cmp::Reverse(out_stride(a))));
-        merge(&mut axes, &hint);
+        walks.sort_by_cached_key(|w| (w.reduce, std::cmp::Reverse(hint(&step.out.strides[w.inner]))));
+        merge(&mut walks, &operands, &hint);
+        let axis = |w: Walk| NestAxis {
+            strides: operands.iter().map(|o| o[w.inner].clone()).collect(),
+            hint: hint(&w.size),
+            size: w.size,
+            reduce: w.reduce,
+        };
+        let operands = operands.len();
+        let axes = walks.into_iter().map(axis).collect();
         Nest { axes, operands, fold: step.fold, write: step.write }
     }
 
@@ -74,45 +81,47 @@ pub fn in_place(step: &Step) -> Vec<bool> {
     step.ins.iter().map(|a| may && *a == step.out).collect()
 }
 
-/// Merges axes until no two can be. An axis that none of the others continued finds none later either: what is merged steps as its inner
-/// part, and ends where its outer part does.
-fn merge(axes: &mut Vec<NestAxis>, hint: &impl Fn(&Poly) -> u64) {
+/// Axes of a step that are walked as one: they step as the innermost of them does.
+struct Walk {
+    size: Poly,
+    reduce: bool,
+    /// The innermost of them.
+    inner: usize,
+}
+
+/// Merges axes until no two can be; of each operand the strides are given. An axis that none of the others continued finds none later either: what
+/// is merged steps as its inner part, and ends where its outer part does.
+fn merge(walks: &mut Vec<Walk>, operands: &[&[Poly]], hint: &impl Fn(&Poly) -> u64) {
     // what walks as one has equal numbers here, so that the few pairs that do are found among the many that do not
-    let number = |a: &NestAxis, times: u64| {
+    let number = |w: &Walk| {
         let weight = |o: usize| (2 * o as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let strides = a.strides.iter().enumerate();
-        strides.fold(0u64, |n, (o, s)| n.wrapping_add(hint(s).wrapping_mul(times).wrapping_mul(weight(o))))
+        let strides = operands.iter().map(|o| &o[w.inner]).enumerate();
+        strides.fold(0u64, |n, (o, s)| n.wrapping_add(hint(s).wrapping_mul(weight(o))))
     };
-    let mut steps: Vec<u64> = axes.iter().map(|a| number(a, 1)).collect();
-    let mut ends: Vec<u64> = axes.iter().map(|a| number(a, a.hint)).collect();
+    let mut steps: Vec<u64> = walks.iter().map(number).collect();
+    let mut ends: Vec<u64> = walks.iter().zip(&steps).map(|(w, n)| n.wrapping_mul(hint(&w.size))).collect();
     let mut outer = 0;
-    while outer < axes.len() {
+    while outer < walks.len() {
         let fits = |inner: &usize| {
             ends[*inner] == steps[outer]
                 && *inner != outer
-                && axes[*inner].reduce == axes[outer].reduce
-                && walks_as_one(&axes[outer], &axes[*inner])
+                && continues(&walks[outer], &walks[*inner], operands)
         };
-        let Some(inner) = (0..axes.len()).find(fits) else {
+        let Some(inner) = (0..walks.len()).find(fits) else {
             outer += 1;
             continue;
         };
-        let size = &axes[outer].size * &axes[inner].size;
-        axes[inner].hint = hint(&size);
-        axes[inner].size = size;
-        ends[inner] = number(&axes[inner], axes[inner].hint);
-        axes.remove(outer);
+        let size = &walks[outer].size * &walks[inner].size;
+        ends[inner] = steps[inner].wrapping_mul(hint(&size));
+        walks[inner].size = size;
+        walks.remove(outer);
         steps.remove(outer);
         ends.remove(outer);
     }
 }
 
 /// Whether one step along `outer` moves every operand as far as all of `inner`.
-fn walks_as_one(outer: &NestAxis, inner: &NestAxis) -> bool {
-    outer.strides.iter().zip(&inner.strides).all(|(o, i)| {
-        match (o.as_constant(), i.as_constant(), inner.size.as_constant()) {
-            (Some(o), Some(i), Some(n)) => i.checked_mul(n) == Some(o),
-            _ => *o == i * &inner.size,
-        }
-    })
+fn continues(outer: &Walk, inner: &Walk, operands: &[&[Poly]]) -> bool {
+    outer.reduce == inner.reduce
+        && operands.iter().all(|strides| strides[outer.inner] == &strides[inner.inner] * &inner.size)
 }

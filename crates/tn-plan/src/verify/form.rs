@@ -76,27 +76,32 @@ pub(super) fn copy(dag: &Dag, n: DagId) -> Form {
 
 /// Labels to axes of a space: the distinct ones of the result in order, then the others by number.
 fn labelled(dag: &Dag, n: DagId, operands: &[(DagId, &[u32])], out: &[u32]) -> Option<Form> {
-    let mut labels: Vec<u32> = Vec::new();
-    let mut sizes: Vec<Dim> = Vec::new();
+    let all = || operands.iter().flat_map(|o| o.1).chain(out);
+    let mut axis_of: Vec<Option<usize>> = vec![None; all().max().map_or(0, |&l| l as usize + 1)];
+    let mut sizes: Vec<Dim> = Vec::with_capacity(out.len() + 2);
     for (i, &l) in out.iter().enumerate() {
-        if !labels.contains(&l) {
-            labels.push(l);
+        if axis_of[l as usize].is_none() {
+            axis_of[l as usize] = Some(sizes.len());
             sizes.push(*dag.dims(n).get(i)?);
         }
     }
-    let count = labels.len();
+    let count = sizes.len();
     let mut folded: Vec<(u32, Dim)> = Vec::new();
     for (x, own) in operands {
         for (&l, &d) in own.iter().zip(dag.dims(*x)) {
-            if !out.contains(&l) && !folded.iter().any(|f| f.0 == l) {
+            if axis_of[l as usize].is_none() {
+                // its place follows from the labels of the others
+                axis_of[l as usize] = Some(usize::MAX);
                 folded.push((l, d));
             }
         }
     }
     folded.sort();
-    labels.extend(folded.iter().map(|f| f.0));
-    sizes.extend(folded.iter().map(|f| f.1));
-    let axis = |l: &u32| labels.iter().position(|x| x == l);
+    for (l, d) in folded {
+        axis_of[l as usize] = Some(sizes.len());
+        sizes.push(d);
+    }
+    let axis = |l: &u32| axis_of[*l as usize];
     let ins = operands
         .iter()
         .map(|(x, own)| Some((*x, own.iter().map(axis).collect::<Option<Vec<_>>>()?)))

@@ -274,13 +274,15 @@ impl Machine<'_> {
             _ => 0,
         };
         let slot = Slot { dims: dag.dims(n), base: Some(row_major(dag.dims(n))), places: &[] };
-        let whole = self.matches(s, &form::copy(dag, n), &slot, open);
-        let (form, checked) = match form::compute(dag, n, done, s.ins.len()) {
-            Some(f) if whole.is_err() => {
+        let copied = form::copy(dag, n);
+        let whole = self.matches(s, &copied, &slot, open);
+        let computed = whole.is_err().then(|| form::compute(dag, n, done, s.ins.len())).flatten();
+        let (form, checked) = match computed {
+            Some(f) => {
                 let checked = self.matches(s, &f, &slot, open);
                 (f, checked)
             }
-            _ => (form::copy(dag, n), whole),
+            None => (copied, whole),
         };
         checked?;
         let zeroed = self.content[out] == Content::Zero(home);
@@ -324,13 +326,15 @@ impl Machine<'_> {
         };
         let rest: Vec<Dim> = dag.dims(c).to_vec();
         let slot = Slot { dims: &rest, base: None, places };
-        let whole = self.matches(s, &form::copy(dag, *a), &slot, open);
-        let (form, checked) = match form::compute(dag, *a, done, s.ins.len()) {
-            Some(f) if whole.is_err() && !f.zero_first && matches!(f.place, Place::Axes(..)) => {
+        let copied = form::copy(dag, *a);
+        let whole = self.matches(s, &copied, &slot, open);
+        let computed = whole.is_err().then(|| form::compute(dag, *a, done, s.ins.len())).flatten();
+        let (form, checked) = match computed {
+            Some(f) if !f.zero_first && matches!(f.place, Place::Axes(..)) => {
                 let checked = self.matches(s, &f, &slot, open);
                 (f, checked)
             }
-            _ => (form::copy(dag, *a), whole),
+            _ => (copied, whole),
         };
         checked?;
         let want = if sums || form.of.1 > 0 { Write::Accumulate } else { Write::Set };
@@ -347,13 +351,13 @@ impl Machine<'_> {
     /// Whether a step is of a form: space, operands, place, function, fold.
     fn matches(&self, s: &Step, form: &Form, slot: &Slot, open: &Open) -> Result<(), String> {
         let dag = self.dag;
+        if s.ins.len() != form.ins.len() {
+            return Err("it has not the operands of the node".into());
+        }
         if s.space.len() != form.space.len()
             || s.space.iter().zip(&form.space).any(|(x, f)| x.size != f.0 || x.reduce != f.1)
         {
             return Err("its axes are not those of the node".into());
-        }
-        if s.ins.len() != form.ins.len() {
-            return Err("it has not the operands of the node".into());
         }
         if s.fold != form.fold {
             return Err("it folds in another way than the node".into());
@@ -380,14 +384,8 @@ impl Machine<'_> {
     fn reads(&self, s: &Step, access: &Access, x: DagId, axes: &[usize], held: DagId, open: &Open) -> bool {
         let dag = self.dag;
         if x == held {
-            let own = row_major(dag.dims(x));
-            let along = |k: usize| {
-                let mine = axes.iter().zip(&own).filter(|(a, _)| **a == k);
-                mine.fold(Poly::zero(), |sum, (_, p)| &sum + p)
-            };
-            return access.offset.is_zero()
-                && access.moves.is_empty()
-                && access.strides.iter().enumerate().all(|(k, p)| trivial(s, k) || *p == along(k));
+            let want = along(s.space.len(), axes.iter().copied().zip(&row_major(dag.dims(x))));
+            return access.offset.is_zero() && access.moves.is_empty() && goes(s, access, &want);
         }
         self.everywhere(s, access, open, |point, vars, sizes| {
             let index = axes.iter().map(|&k| point[k]).collect();
@@ -401,13 +399,8 @@ impl Machine<'_> {
             && shifts.iter().all(|x| *x == 0)
             && axes.iter().all(|a| a.1.is_empty())
         {
-            let along = |k: usize| {
-                let mine = axes.iter().zip(base).filter(|(a, _)| a.0 == k);
-                mine.fold(Poly::zero(), |sum, (_, p)| &sum + p)
-            };
-            return s.out.offset.is_zero()
-                && s.out.moves.is_empty()
-                && s.out.strides.iter().enumerate().all(|(k, p)| trivial(s, k) || *p == along(k));
+            let want = along(s.space.len(), axes.iter().map(|a| a.0).zip(base));
+            return s.out.offset.is_zero() && s.out.moves.is_empty() && goes(s, &s.out, &want);
         }
         self.everywhere(s, &s.out, open, |point, vars, sizes| match &form.place {
             Place::Flat(dims) => Some(flat_index(dims, point, sizes)),
@@ -460,9 +453,19 @@ impl Machine<'_> {
     }
 }
 
-/// An axis along which nothing moves.
-fn trivial(s: &Step, axis: usize) -> bool {
-    s.space[axis].size == Dim::Const(1)
+/// The stride along each axis of a space of `n` axes, of an access whose own axes are these of the space and have these strides.
+fn along<'p>(n: usize, own: impl Iterator<Item = (usize, &'p Poly)>) -> Vec<Poly> {
+    let mut strides = vec![Poly::zero(); n];
+    for (k, stride) in own {
+        strides[k] = &strides[k] + stride;
+    }
+    strides
+}
+
+/// Whether an access has these strides, but along axes where nothing moves.
+fn goes(s: &Step, access: &Access, want: &[Poly]) -> bool {
+    let mut axes = s.space.iter().zip(&access.strides).zip(want);
+    axes.all(|((axis, stride), want)| axis.size == Dim::Const(1) || stride == want)
 }
 
 /// Memory for a value: all of a node, or a collect's result in one round.
