@@ -14,6 +14,7 @@ use crate::stack::deep;
 use crate::stages::{self, Built, Rewritten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tn_dsl::diag::Diagnostic;
 use tn_dsl::source::SourceMap;
@@ -67,6 +68,8 @@ pub struct Prepared {
     pub source_hash: String,
     /// For each leaf of the program whether a gradient or tangent is wanted.
     pub needs_grad: Vec<bool>,
+    /// [`Prepared::log10_macs_naive`], once asked for.
+    pub(crate) naive: OnceLock<Vec<f64>>,
 }
 
 /// A compiled network: its trees, and unless a tensor is too large for any memory, its verified plan.
@@ -176,6 +179,7 @@ impl Prepared {
             files: self.files.clone(),
             source_hash: self.source_hash.clone(),
             needs_grad: self.needs_grad.clone(),
+            naive: OnceLock::new(),
         })
     }
     /// The regions as the search sees them.
@@ -186,6 +190,15 @@ impl Prepared {
             network_of(r, if flags.contains(&true) { flags } else { Vec::new() })
         };
         self.regions.iter().map(one).collect()
+    }
+
+    /// log10 of the multiply-adds of each region from left to right, as it is written.
+    pub fn log10_macs_naive(&self) -> &[f64] {
+        let one = |r: &Region| {
+            let net = network_of(r, Vec::new());
+            tn_order::evaluate(&net, &tn_order::naive(&net)).log10_macs
+        };
+        self.naive.get_or_init(|| self.regions.iter().map(one).collect())
     }
 }
 
@@ -226,6 +239,7 @@ fn prepared(source: &Source, options: &Options) -> Result<Prepared, Error> {
         files: loaded.files,
         source_hash: loaded.hash,
         needs_grad,
+        naive: OnceLock::new(),
     })
 }
 
@@ -484,10 +498,11 @@ pub(crate) fn region_plans(
     outcomes: &[Outcome],
 ) -> Vec<RegionPlan> {
     let names = input_names(prepared);
-    let parts = prepared.regions.iter().zip(networks).zip(outcomes);
+    let parts = prepared.regions.iter().zip(prepared.log10_macs_naive()).zip(networks.iter().zip(outcomes));
     parts
-        .map(|((r, net), o)| {
-            region_plan(r, r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect(), net, o)
+        .map(|((r, &naive), (net, o))| {
+            let names = r.inputs.iter().map(|i| names[i.value.0 as usize].clone()).collect();
+            region_plan(r, names, net, o, naive)
         })
         .collect()
 }

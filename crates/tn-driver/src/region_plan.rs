@@ -2,7 +2,7 @@
 
 use crate::draw::RegionNet;
 use tn_ir::region::Region;
-use tn_order::{Network, Outcome, Tree, evaluate, naive};
+use tn_order::{Network, Outcome, Tree};
 use tn_plan::ir::RegionPlan;
 
 /// The region as the search sees it. `needs_grad` has one flag an input.
@@ -15,8 +15,14 @@ pub fn network_of(region: &Region, needs_grad: Vec<bool>) -> Network {
     }
 }
 
-/// The record of a planned region. `names` are those of its inputs, in order.
-pub fn region_plan(region: &Region, names: Vec<String>, net: &Network, outcome: &Outcome) -> RegionPlan {
+/// The record of a planned region. `names` are those of its inputs, in order, `log10_macs_naive` is what it costs from left to right.
+pub fn region_plan(
+    region: &Region,
+    names: Vec<String>,
+    net: &Network,
+    outcome: &Outcome,
+    log10_macs_naive: f64,
+) -> RegionPlan {
     let cost = &outcome.cost;
     RegionPlan {
         name: region.name.clone(),
@@ -31,7 +37,7 @@ pub fn region_plan(region: &Region, names: Vec<String>, net: &Network, outcome: 
         log10_macs_hoisted: cost.log10_macs_hoisted,
         log2_max_size: cost.log2_max_size,
         log2_peak: cost.log2_peak,
-        log10_macs_naive: evaluate(net, &naive(net)).log10_macs,
+        log10_macs_naive,
         optimal: outcome.optimal,
         time_limited: outcome.time_limited,
     }

@@ -377,6 +377,7 @@ impl Dag {
     }
 
     /// The number of nodes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -385,10 +386,12 @@ impl Dag {
         self.nodes.is_empty()
     }
     /// What a node computes.
+    #[inline]
     pub fn op(&self, id: DagId) -> &Op {
         &self.nodes[id.0 as usize].op
     }
     /// Axis lengths of a node.
+    #[inline]
     pub fn dims(&self, id: DagId) -> &[Dim] {
         &self.nodes[id.0 as usize].dims
     }
@@ -397,6 +400,7 @@ impl Dag {
         &self.nodes[id.0 as usize]
     }
     /// The side table's entry.
+    #[inline]
     pub fn info(&self, id: DagId) -> &NodeInfo {
         &self.info[id.0 as usize]
     }

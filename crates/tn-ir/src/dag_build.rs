@@ -25,18 +25,28 @@ impl Labelled {
     }
 }
 
-/// The number of each label, in the order in which labels first occur, and an axis length for each number.
-fn numbered(axes: Vec<(u32, Dim)>) -> (impl Fn(&u32) -> u32, Vec<Dim>) {
-    let mut first: Vec<(u32, u32, Dim)> = axes.into_iter().zip(0..).map(|((l, d), at)| (l, at, d)).collect();
-    first.sort_unstable_by_key(|f| (f.0, f.1));
-    first.dedup_by_key(|f| f.0);
-    let mut by_place: Vec<usize> = (0..first.len()).collect();
-    by_place.sort_unstable_by_key(|&k| first[k].1);
-    let sizes = by_place.iter().map(|&k| first[k].2).collect();
-    for (number, k) in (0..).zip(by_place) {
-        first[k].1 = number;
+/// A value for each label: an array where labels are small numbers, as they mostly are.
+enum Table<T> {
+    Array(Vec<T>),
+    Map(BTreeMap<u32, T>, T),
+}
+
+impl<T: Copy> Table<T> {
+    /// `value` for all labels of these lists.
+    fn over(lists: &[&[u32]], value: T) -> Table<T> {
+        let labels = || lists.iter().copied().flatten();
+        let end = labels().max().map_or(0, |&l| l as usize + 1);
+        match end <= 64 + 4 * labels().count() {
+            true => Table::Array(vec![value; end]),
+            false => Table::Map(BTreeMap::new(), value),
+        }
     }
-    (move |l: &u32| first[first.partition_point(|f| f.0 < *l)].1, sizes)
+    fn at(&mut self, label: u32) -> &mut T {
+        match self {
+            Table::Array(all) => &mut all[label as usize],
+            Table::Map(all, value) => all.entry(label).or_insert(*value),
+        }
+    }
 }
 
 impl Dag {
@@ -51,15 +61,24 @@ impl Dag {
         self.add(Op::Leaf(array), dims)
     }
 
-    /// `out[out_labels] = Σ a[a_labels] · b[b_labels]`. Labels are any numbers; every output label occurs in an operand and only once in
-    /// `out_labels`. Diagonals and axes that one operand sums alone are taken before, by [`Op::Einsum1`].
+    /// `out[out_labels] = Σ a[a_labels] · b[b_labels]`. Labels are any numbers, small ones where there are many; every output label occurs in an operand
+    /// and only once in `out_labels`. Diagonals and axes that one operand sums alone are taken before, by [`Op::Einsum1`].
     pub fn einsum2(&mut self, a: Labelled, b: Labelled, out_labels: &[u32]) -> DagId {
-        let (a, b) = (self.reduced(a, &b.labels, out_labels), (b, ()).0);
-        let b = self.reduced(b, &a.labels, out_labels);
+        let a = self.reduced(a, &[&b.labels, out_labels]);
+        let b = self.reduced(b, &[&a.labels, out_labels]);
         // canonical labels: first occurrence in a, then in b
-        let axes = [&a, &b].into_iter().flat_map(|x| x.labels.iter().copied().zip(self.dims(x.node).to_vec()));
-        let (named, dims) = numbered(axes.collect());
-        let rename = |labels: &[u32]| labels.iter().map(&named).collect::<Vec<u32>>();
+        let mut names = Table::over(&[&a.labels, &b.labels, out_labels], u32::MAX);
+        let mut dims: Vec<Dim> = Vec::with_capacity(a.labels.len() + b.labels.len());
+        for operand in [&a, &b] {
+            for (&l, &size) in operand.labels.iter().zip(self.dims(operand.node)) {
+                let name = names.at(l);
+                if *name == u32::MAX {
+                    *name = dims.len() as u32;
+                    dims.push(size);
+                }
+            }
+        }
+        let mut rename = |labels: &[u32]| labels.iter().map(|&l| *names.at(l)).collect::<Vec<u32>>();
         let (a_labels, mut b_labels, mut out_labels) =
             (rename(&a.labels), rename(&b.labels), rename(out_labels));
         if slip("it does not matter where axes meet") {
@@ -82,14 +101,15 @@ impl Dag {
         self.add(op, out_dims)
     }
 
-    /// Takes diagonals, and sums axes that occur neither in the other operand nor in the output.
-    fn reduced(&mut self, operand: Labelled, other: &[u32], out: &[u32]) -> Labelled {
-        let mut kept: Vec<u32> = vec![];
-        for &l in &operand.labels {
-            if !kept.contains(&l) && (other.contains(&l) || out.contains(&l)) {
-                kept.push(l);
-            }
+    /// Takes diagonals, and sums axes that occur neither in the other operand nor in the output: `others`.
+    fn reduced(&mut self, operand: Labelled, others: &[&[u32]]) -> Labelled {
+        let mut wanted = Table::over(&[&operand.labels, others[0], others[1]], false);
+        for &l in others.iter().copied().flatten() {
+            *wanted.at(l) = true;
         }
+        // a label is kept where it occurs first
+        let mut kept = operand.labels.clone();
+        kept.retain(|&l| std::mem::take(wanted.at(l)));
         if kept.len() == operand.labels.len() {
             return operand;
         }

@@ -11,6 +11,7 @@
 //! ones that take one of these levels to the next.
 
 pub mod build;
+mod carriers;
 pub(crate) mod copies;
 pub mod dag;
 pub mod dag_build;

@@ -1,5 +1,6 @@
 //! L1 and L2 → L3: every region along its tree, everything else node by node.
 
+use crate::carriers::{Carriers, Meeting};
 use crate::copies::{is_copy, placement};
 use crate::dag::*;
 use crate::dag_build::{Labelled, rescaling_fns};
@@ -281,13 +282,10 @@ impl Lowering<'_> {
             None => BTreeMap::new(),
         };
         let units = units(region);
-        // how many tensors still carry each index; an open one counts once more
-        let mut carriers = vec![0u32; region.sizes.len()];
+        let mut carriers = Carriers::new(region.sizes.len());
         let inner: Vec<u32> = region.output.iter().copied().filter(|i| !var_of.contains_key(i)).collect();
         let open: Vec<u32> = inner.iter().copied().filter(|i| !units.contains(i)).collect();
-        for &i in &open {
-            carriers[i as usize] += 1;
-        }
+        carriers.add(&open);
         let mut tensors: Vec<Option<Labelled>> = Vec::with_capacity(region.inputs.len() * 2);
         for input in &region.inputs {
             let value = match (logs.as_deref_mut(), self.rescaled.get(&input.value)) {
@@ -300,7 +298,7 @@ impl Lowering<'_> {
             if self.copies && is_copy(self.program, input.value) {
                 let ones =
                     self.ones_of(region, &input.indices, |i| var_of.contains_key(i) || units.contains(i));
-                count(&ones.labels, &mut carriers, 1);
+                carriers.add(&ones.labels);
                 tensors.push(Some(ones));
                 continue;
             }
@@ -320,7 +318,7 @@ impl Lowering<'_> {
                 true => self.dag.einsum1(node, &all, &labels, false, |_| Dim::Const(1)),
                 false => node,
             };
-            count(&labels, &mut carriers, 1);
+            carriers.add(&labels);
             tensors.push(Some(Labelled { node, labels, conj: input.conj }));
         }
         if region.inputs.len() != tree.ssa_path.len() + 1 {
@@ -336,16 +334,15 @@ impl Lowering<'_> {
                     format!("step {step} uses tensors {l} and {r}, of which one is used up or unknown"),
                 ));
             };
-            count(&a.labels, &mut carriers, -1);
-            count(&b.labels, &mut carriers, -1);
-            let out =
-                if step + 1 == steps { open.clone() } else { kept_labels(&a.labels, &b.labels, &carriers) };
+            let last = (step + 1 == steps).then_some(&open[..]);
+            let Some(Meeting { a, b, out, indices }) = carriers.meet(a, b, last) else {
+                return Err(bad_tree(region, "an open index is on no tensor"));
+            };
             let mut node = self.dag.einsum2(a, b, &out);
             if let Some(logs) = logs.as_deref_mut() {
                 node = self.rescale(node, logs);
             }
-            count(&out, &mut carriers, 1);
-            tensors.push(Some(Labelled::new(node, out)));
+            tensors.push(Some(Labelled::new(node, indices)));
         }
         let Some(Some(last)) = tensors.pop() else { return Err(bad_tree(region, "it has no tensors")) };
         let mut node = self.dag.einsum1(last.node, &last.labels, &inner, last.conj, |_| Dim::Const(1));
@@ -405,15 +402,6 @@ fn unary(op: impl Fn(u32) -> ScalarOp) -> ScalarFn {
     b.finish(1, r)
 }
 
-/// Adds `by` to the count of each different label.
-fn count(labels: &[u32], carriers: &mut [u32], by: i32) {
-    for (k, &l) in labels.iter().enumerate() {
-        if !labels[..k].contains(&l) {
-            carriers[l as usize] = carriers[l as usize].wrapping_add_signed(by);
-        }
-    }
-}
-
 /// The indices of length 1, the open ones where there are many of these, and the summed ones where there are many of those. Results without them are the
 /// same arrays, and with them might have as many axes as the network has indices: the search sees none of them, so its trees do nothing to close them.
 fn units(region: &Region) -> BTreeSet<u32> {
@@ -428,18 +416,4 @@ fn units(region: &Region) -> BTreeSet<u32> {
         units.extend(summed);
     }
     units
-}
-
-/// Labels of a result: those that others still carry; shared ones (batch) first, then a's, then b's, so that the step is a batched matrix product.
-fn kept_labels(a: &[u32], b: &[u32], carriers: &[u32]) -> Vec<u32> {
-    let mut out: Vec<u32> = vec![];
-    let batch = a.iter().filter(|l| b.contains(l));
-    let only_a = a.iter().filter(|l| !b.contains(l));
-    let only_b = b.iter().filter(|l| !a.contains(l));
-    for &l in batch.chain(only_a).chain(only_b) {
-        if carriers[l as usize] > 0 && !out.contains(&l) {
-            out.push(l);
-        }
-    }
-    out
 }

@@ -201,6 +201,14 @@ impl Poly {
         all.dedup();
         all
     }
+    /// Whether it is the product of `a` and `b`.
+    #[inline]
+    pub fn is_product(&self, a: &Poly, b: &Poly) -> bool {
+        match (&self.0, &a.0, &b.0) {
+            (Repr::Number(c), Repr::Number(a), Repr::Number(b)) => a.checked_mul(*b) == Some(*c),
+            _ => *self == a * b,
+        }
+    }
     /// Replaces every symbol for which `value_of` is `Some` by that value.
     pub fn substitute(&self, mut value_of: impl FnMut(SymbolId) -> Option<i64>) -> Poly {
         let Repr::Terms(terms) = &self.0 else { return self.clone() };
@@ -383,10 +391,13 @@ pub fn numel(dims: &[Dim]) -> Poly {
 
 /// Row-major strides of a tensor with these axes.
 pub fn row_major(dims: &[Dim]) -> Vec<Poly> {
-    let mut strides = vec![Poly::one(); dims.len()];
-    for i in (0..dims.len().saturating_sub(1)).rev() {
-        strides[i] = &strides[i + 1] * &dims[i + 1].poly();
+    let mut strides = Vec::with_capacity(dims.len());
+    let mut stride = Poly::one();
+    for d in dims.iter().rev() {
+        let next = &stride * &d.poly();
+        strides.push(std::mem::replace(&mut stride, next));
     }
+    strides.reverse();
     strides
 }
 

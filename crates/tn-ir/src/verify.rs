@@ -45,34 +45,32 @@ fn expect(got: &[Dim], want: &[Dim]) -> Result<(), String> {
     if got == want { Ok(()) } else { Err(format!("its shape is {got:?}, its operands give {want:?}")) }
 }
 
-/// Sizes of labels; two sizes for one label are a fault.
+/// Sizes of labels, and on which lists they are; two sizes for one label are a fault.
 #[derive(Default)]
-struct Labels(Vec<Option<Dim>>);
+struct Labels(Vec<Option<(Dim, u8)>>);
 
 impl Labels {
-    fn bind(&mut self, labels: &[u32], dims: &[Dim]) -> Result<(), String> {
+    /// Labels of a list with the sizes `dims`. `list` is one bit, or 0 where a label may occur twice.
+    fn bind(&mut self, list: u8, labels: &[u32], dims: &[Dim]) -> Result<(), String> {
         if labels.len() != dims.len() {
             return Err(format!("{} labels for {} axes", labels.len(), dims.len()));
         }
         for (&l, &d) in labels.iter().zip(dims) {
-            let l = l as usize;
-            if self.0.len() <= l {
-                self.0.resize(l + 1, None);
+            let at = l as usize;
+            if self.0.len() <= at {
+                self.0.resize(at + 1, None);
             }
-            match self.0[l] {
-                Some(known) if known != d => return Err(format!("label {l} is {known:?} and {d:?}")),
-                _ => self.0[l] = Some(d),
+            let (known, lists) = self.0[at].get_or_insert((d, 0));
+            if *known != d {
+                return Err(format!("label {l} is {known:?} and {d:?}"));
             }
+            if *lists & list != 0 {
+                return Err("a label occurs twice in one list".into());
+            }
+            *lists |= list;
         }
         Ok(())
     }
-}
-
-fn unique(labels: &[u32]) -> Result<(), String> {
-    let mut seen = labels.to_vec();
-    seen.sort_unstable();
-    seen.dedup();
-    if seen.len() == labels.len() { Ok(()) } else { Err("a label occurs twice in one list".into()) }
 }
 
 fn axis(dims: &[Dim], at: u32) -> Result<Dim, String> {
@@ -112,25 +110,24 @@ fn node(dag: &Dag, id: DagId) -> Result<(), String> {
         Op::Leaf(a) => expect(dims, &dag.arrays.get(*a).ok_or("there is no such array")?.dims),
         Op::Number(_) => expect(dims, &[]),
         Op::Einsum2 { a, b, a_labels, b_labels, out_labels, .. } => {
-            [a_labels, b_labels, out_labels].into_iter().try_for_each(|l| unique(l))?;
+            let (in_a, in_b, in_out) = (1, 2, 4);
             let mut labels = Labels::default();
-            labels.bind(a_labels, dag.dims(*a))?;
-            labels.bind(b_labels, dag.dims(*b))?;
-            labels.bind(out_labels, dims)?;
-            let has = |l: &u32| (a_labels.contains(l), b_labels.contains(l));
-            if out_labels.iter().any(|l| has(l) == (false, false)) {
+            labels.bind(in_a, a_labels, dag.dims(*a))?;
+            labels.bind(in_b, b_labels, dag.dims(*b))?;
+            labels.bind(in_out, out_labels, dims)?;
+            let lists = || labels.0.iter().enumerate().filter_map(|(l, on)| on.map(|(_, on)| (l, on)));
+            if lists().any(|(_, on)| on == in_out) {
                 return Err("a label of the result that no operand has".into());
             }
-            let lonely = |l: &&u32| !out_labels.contains(l) && has(l) != (true, true);
-            match a_labels.iter().chain(b_labels).find(lonely) {
-                Some(l) => Err(format!("label {l} is summed over one operand only")),
+            match lists().find(|&(_, on)| on == in_a || on == in_b) {
+                Some((l, _)) => Err(format!("label {l} is summed over one operand only")),
                 None => Ok(()),
             }
         }
         Op::Einsum1 { a, a_labels, out_labels, .. } => {
             let mut labels = Labels::default();
-            labels.bind(a_labels, dag.dims(*a))?;
-            labels.bind(out_labels, dims)
+            labels.bind(0, a_labels, dag.dims(*a))?;
+            labels.bind(0, out_labels, dims)
         }
         Op::Map { f, args } => {
             let f = dag.fns.get(f.0 as usize).ok_or("there is no such function")?;

@@ -213,8 +213,8 @@ pub fn step_costs_at<'a>(
     })
 }
 
-/// So many steps take longer than to start a thread for others.
-const MANY_STEPS: usize = 1_000;
+/// So many steps take longer to look at than to start a thread for others.
+pub(crate) const MANY_STEPS: usize = 1_000;
 
 fn bytes_of(plan: &Plan, len: &Poly, value: &impl Fn(SymbolId) -> i64) -> u128 {
     (len.eval(value).max(0) as u128).saturating_mul(u128::from(plan.dtype.bytes()))

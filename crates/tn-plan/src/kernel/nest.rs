@@ -123,5 +123,5 @@ fn merge(walks: &mut Vec<Walk>, operands: &[&[Poly]], hint: &impl Fn(&Poly) -> u
 /// Whether one step along `outer` moves every operand as far as all of `inner`.
 fn continues(outer: &Walk, inner: &Walk, operands: &[&[Poly]]) -> bool {
     outer.reduce == inner.reduce
-        && operands.iter().all(|strides| strides[outer.inner] == &strides[inner.inner] * &inner.size)
+        && operands.iter().all(|strides| strides[outer.inner].is_product(&strides[inner.inner], &inner.size))
 }

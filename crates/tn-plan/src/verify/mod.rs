@@ -17,9 +17,11 @@ mod regimes;
 mod structure;
 mod trace;
 
+use crate::cost::MANY_STEPS;
 use crate::ir::{EntryKind, Item, Plan, SizeRange};
 use crate::schedule::live::flatten;
 use crate::serial;
+use std::borrow::Cow;
 use tn_ir::dag::Dag;
 use tn_ir::size::{Dim, Poly, SymbolKind};
 
@@ -116,9 +118,8 @@ fn samples(plan: &Plan) -> Vec<Sizes> {
 
 /// Checks everything that can be checked without the dag.
 pub fn verify_structure(plan: &Plan) -> Result<(), Vec<PlanError>> {
-    let mut errors = Errors::default();
-    regimes::check(plan, &mut errors);
-    if errors.all.is_empty() { Ok(()) } else { Err(errors.all) }
+    let schedules = referring(plan)?;
+    found(structure_errors(plan, &schedules))
 }
 
 /// Checks a plan against the dag that it was made from; see [`crate::verify`]. All errors are returned, up to a limit for each entry.
@@ -128,20 +129,63 @@ pub fn verify(plan: &Plan, dag: &Dag) -> Result<(), Vec<PlanError>> {
 
 /// Checks a plan against the dags that its schedules were made from, in the order of [`Plan::schedules`].
 pub fn verify_schedules(plan: &Plan, dags: &[&Dag]) -> Result<(), Vec<PlanError>> {
-    verify_structure(plan)?;
+    let schedules = referring(plan)?;
+    let steps: usize = plan.entries.iter().map(|e| e.body.len()).sum();
+    if steps < MANY_STEPS {
+        found(structure_errors(plan, &schedules))?;
+        return found(meaning_errors(plan, &schedules, dags));
+    }
+    std::thread::scope(|scope| {
+        let meaning = scope.spawn(|| meaning_errors(plan, &schedules, dags));
+        let structure = structure_errors(plan, &schedules);
+        let meaning = meaning.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        found(structure).and(found(meaning))
+    })
+}
+
+/// The schedules of a plan, if everything exists that they refer to.
+fn referring(plan: &Plan) -> Result<Vec<Cow<'_, Plan>>, Vec<PlanError>> {
     let mut errors = Errors::default();
+    regimes::check(plan, &mut errors);
+    if !errors.all.is_empty() {
+        return Err(errors.all);
+    }
     let schedules = plan.schedules();
+    let errors = of_each(plan, &schedules, |_, schedule, errors| structure::references(schedule, errors));
+    found(errors).map(|()| schedules)
+}
+
+fn structure_errors(plan: &Plan, schedules: &[Cow<Plan>]) -> Errors {
+    of_each(plan, schedules, |_, schedule, errors| structure::accesses(schedule, errors))
+}
+
+fn meaning_errors(plan: &Plan, schedules: &[Cow<Plan>], dags: &[&Dag]) -> Errors {
+    let mut errors = of_each(plan, schedules, |k, schedule, errors| {
+        if let Some(dag) = dags.get(k) {
+            meaning::check(schedule, dag, errors);
+        }
+    });
     if schedules.len() != dags.len() {
         errors.add(format!("{} schedules were made from {} dags", schedules.len(), dags.len()));
     }
+    errors
+}
+
+/// The errors of all schedules, by their position.
+fn of_each(plan: &Plan, schedules: &[Cow<Plan>], check: impl Fn(usize, &Plan, &mut Errors)) -> Errors {
+    let mut errors = Errors::default();
     let ranges = plan.ranges();
-    for (k, (schedule, dag)) in schedules.iter().zip(dags).enumerate() {
+    for (k, schedule) in schedules.iter().enumerate() {
         let before = errors.all.len();
-        meaning::check(schedule, dag, &mut errors);
+        check(k, schedule, &mut errors);
         if let Some(&range) = ranges.get(k) {
             errors.place(before, range);
         }
     }
+    errors
+}
+
+fn found(errors: Errors) -> Result<(), Vec<PlanError>> {
     if errors.all.is_empty() { Ok(()) } else { Err(errors.all) }
 }
 

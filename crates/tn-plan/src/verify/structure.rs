@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tn_ir::scalar::ScalarOp;
 use tn_ir::size::numel;
 
-/// Checks all entries of one schedule.
-pub(super) fn check(plan: &Plan, errors: &mut Errors) {
+/// Checks of one schedule what the other checks rely on: that everything exists that is referred to.
+pub(super) fn references(plan: &Plan, errors: &mut Errors) {
     for (i, f) in plan.bodies.iter().enumerate() {
         let known = |at: usize, op: &ScalarOp| match op {
             ScalarOp::Arg(k) => *k < f.arity,
@@ -24,28 +24,29 @@ pub(super) fn check(plan: &Plan, errors: &mut Errors) {
         if !kinds.insert(entry.kind) {
             errors.add("the entry occurs twice");
         }
-        entry_check(plan, entry, errors);
+        buffers(plan, entry, errors);
+        shapes(plan, entry, errors);
         errors.item = None;
     }
     errors.entry = None;
 }
 
-fn entry_check(plan: &Plan, entry: &Entry, errors: &mut Errors) {
-    buffers(plan, entry, errors);
-    let before = errors.all.len();
-    shapes(plan, entry, errors);
-    if errors.all.len() > before {
-        return;
-    }
-    order(entry, errors);
-    for sizes in samples(plan) {
-        if errors.enough() {
-            return;
+/// Checks of one schedule, in which [`references`] found no fault, where it reads and writes, and in which order.
+pub(super) fn accesses(plan: &Plan, errors: &mut Errors) {
+    for entry in &plan.entries {
+        errors.entry = Some(entry.kind);
+        order(entry, errors);
+        for sizes in samples(plan) {
+            if errors.enough() {
+                break;
+            }
+            bounds(entry, &sizes, errors);
+            errors.item = None;
+            arenas(entry, &sizes, errors);
         }
-        bounds(entry, &sizes, errors);
         errors.item = None;
-        arenas(entry, &sizes, errors);
     }
+    errors.entry = None;
 }
 
 /// Classes, lengths and symbols of buffers.
