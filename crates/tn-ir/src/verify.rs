@@ -61,11 +61,11 @@ impl Labels {
                 self.0.resize(at + 1, None);
             }
             let (known, lists) = self.0[at].get_or_insert((d, 0));
-            if *known != d {
-                return Err(format!("label {l} is {known:?} and {d:?}"));
-            }
             if *lists & list != 0 {
                 return Err("a label occurs twice in one list".into());
+            }
+            if *known != d {
+                return Err(format!("label {l} is {known:?} and {d:?}"));
             }
             *lists |= list;
         }
