@@ -54,4 +54,6 @@ pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
 pub const SEARCH_VERSION: &str = env!("TN_ORDER_SOURCES");
 
 #[cfg(test)]
+mod exact_tests;
+#[cfg(test)]
 mod tests;

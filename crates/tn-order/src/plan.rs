@@ -24,7 +24,7 @@ const EXACT_WORK: u64 = 1_800_000_000;
 /// Up to this many tensors the table of all subsets is filled in a few milliseconds.
 const SMALL_TABLE: usize = 14;
 /// Pairs of sets that the search of larger, sparse networks may look at.
-const SPARSE_WORK: u64 = 30_000_000;
+const SPARSE_WORK: u64 = 300_000_000;
 /// The part of the time that it may take.
 const SPARSE_SHARE: f64 = 0.1;
 

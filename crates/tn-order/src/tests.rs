@@ -1,18 +1,15 @@
 //! The planner against brute force and against a plain reference of the counting rules.
 
-use crate::exact::{Bounds, Exact, Proof};
 use crate::model::Model;
-use crate::objective::{Limits, Score, figures, grad_times, step_log2};
+use crate::objective::{Limits, figures};
 use crate::rng::Rng;
-use crate::sub::Sub;
 use crate::{Cost, Minimize, Network, Options, Tree, evaluate, naive, plan};
-use crate::{exact_sparse, exact_twins};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Small networks of every shape: diagonals, hyperedges, batch indices, scalars, size 1, disconnected parts.
-fn networks(tensors: usize) -> impl Strategy<Value = Network> {
+pub(crate) fn networks(tensors: usize) -> impl Strategy<Value = Network> {
     networks_of(1..tensors + 1)
 }
 
@@ -34,16 +31,16 @@ fn networks_of(tensors: std::ops::Range<usize>) -> impl Strategy<Value = Network
 }
 
 /// The counting rules with sets and exact integers.
-struct Reference {
-    macs: u128,
-    max_size: u128,
-    write: u128,
-    traffic: u128,
-    peak: u128,
-    weighted: u128,
+pub(crate) struct Reference {
+    pub(crate) macs: u128,
+    pub(crate) max_size: u128,
+    pub(crate) write: u128,
+    pub(crate) traffic: u128,
+    pub(crate) peak: u128,
+    pub(crate) weighted: u128,
 }
 
-fn reference(net: &Network, tree: &Tree) -> Reference {
+pub(crate) fn reference(net: &Network, tree: &Tree) -> Reference {
     let dim = |i: &u32| if tree.sliced.contains(i) { 1 } else { u128::from(net.sizes[*i as usize]) };
     let size = |t: &BTreeSet<u32>| -> u128 { t.iter().map(dim).product() };
     let slices: u128 = tree.sliced.iter().map(|&i| u128::from(net.sizes[i as usize])).product();
@@ -87,7 +84,7 @@ fn reference(net: &Network, tree: &Tree) -> Reference {
 }
 
 /// All trees, by trying every pair in every order.
-fn brute(net: &Network, of: &dyn Fn(&Tree) -> u128) -> u128 {
+pub(crate) fn brute(net: &Network, of: &dyn Fn(&Tree) -> u128) -> u128 {
     fn go(net: &Network, live: Vec<u32>, path: Vec<(u32, u32)>, of: &dyn Fn(&Tree) -> u128, best: &mut u128) {
         if live.len() < 2 {
             *best = (*best).min(of(&Tree { ssa_path: path, sliced: vec![] }));
@@ -134,7 +131,7 @@ fn random_tree(n: usize, picks: &[(u16, u16)]) -> Tree {
     Tree { ssa_path, sliced: vec![] }
 }
 
-fn quick(minimize: Minimize) -> Options {
+pub(crate) fn quick(minimize: Minimize) -> Options {
     Options { minimize, trials: Some(4), ..Options::default() }
 }
 
@@ -167,216 +164,6 @@ proptest! {
         prop_assert_eq!(out.tree.check(&net), Ok(()));
         prop_assert!(out.optimal);
         prop_assert_eq!(of(&reference(&net, &out.tree)), brute(&net, &|t| of(&reference(&net, t))));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn both_exact_searches_agree(net in networks(9), kind in 0usize..3) {
-        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
-        let model = Model::new(&net);
-        prop_assume!(model.n() > 1);
-        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
-        let free =
-            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
-        let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
-        let (mut dense, mut sparse) = (Vec::new(), Vec::new());
-        let (value, proof) = Exact::default().solve(&sub, kind, free, &|| false, &mut dense);
-        prop_assert_eq!(proof, Proof::Optimal);
-        prop_assert!((value.log2() - worth(&dense)).abs() < 1e-9 || value == 0.0);
-        for (upper, found) in [(f64::INFINITY, true), (value * (1.0 + 1e-9), true), (value * (1.0 - 1e-6), false)] {
-            let bounds = Bounds { upper, ..free };
-            let proof = exact_sparse::solve(&sub, kind, bounds, &|| false, &mut sparse);
-            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
-            prop_assert!(!found || (worth(&sparse) - worth(&dense)).abs() < 1e-9);
-            let (_, proof) = Exact::default().solve(&sub, kind, bounds, &|| false, &mut dense);
-            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
-            if !found {
-                Exact::default().solve(&sub, kind, free, &|| false, &mut dense);
-            }
-        }
-    }
-}
-
-/// A hub with a leg to every leaf, or one leg that all leaves share; the leaves may have an open leg, and some two another leg.
-fn stars(leaves: usize) -> impl Strategy<Value = Network> {
-    let leaf = (2u64..6, prop::option::of(2u64..5), any::<bool>());
-    (prop::collection::vec(leaf, 2..leaves + 1), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>())
-        .prop_map(|(leaves, hyper, open, shared_open, tied)| {
-            let mut net = Network::default();
-            let mut index = |size: u64| {
-                net.sizes.push(size);
-                net.sizes.len() as u32 - 1
-            };
-            let (mut hub, all) = (Vec::new(), index(3));
-            for (size, out, grad) in leaves {
-                let i = if hyper { all } else { index(size) };
-                let mut t = vec![i];
-                hub.push(i);
-                if let Some(size) = out.filter(|_| open) {
-                    t.push(index(size));
-                    net.output.push(t[1]);
-                }
-                net.inputs.push(t);
-                net.needs_grad.push(grad);
-            }
-            if !hyper {
-                net.inputs.push(hub);
-                net.needs_grad.push(false);
-            } else if shared_open {
-                net.output.push(all);
-            }
-            if tied {
-                let i = net.sizes.len() as u32;
-                net.sizes.push(2);
-                net.inputs[0].push(i);
-                net.inputs[1].push(i);
-            }
-            net
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn stars_are_solved_as_by_brute_force(net in stars(5), kind in 0usize..2) {
-        let kind = [Minimize::Macs, Minimize::Bytes][kind];
-        let net = if kind == Minimize::Bytes { Network { needs_grad: vec![], ..net } } else { net };
-        let of = |r: Reference| if kind == Minimize::Macs { r.weighted } else { r.traffic };
-        let out = plan(&net, &quick(kind)).unwrap();
-        prop_assert!(out.optimal);
-        prop_assert_eq!(of(reference(&net, &out.tree)), brute(&net, &|t| of(reference(&net, t))));
-    }
-
-    #[test]
-    fn twins_change_nothing(net in prop_oneof![stars(9), networks(9)], kind in 0usize..3) {
-        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
-        let model = Model::new(&net);
-        prop_assume!(model.n() > 1);
-        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
-        let free =
-            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
-        let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
-        let mut path = Vec::new();
-        let (value, _) = Exact::default().solve(&sub, kind, free, &|| false, &mut path);
-        let known = worth(&path);
-        for (upper, found) in [(f64::INFINITY, true), (value * (1.0 + 1e-9), true), (value * (1.0 - 1e-6), false)] {
-            let proof = exact_twins::solve(&sub, kind, Bounds { upper, ..free }, &|| false, &mut path);
-            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter });
-            prop_assert!(!found || (worth(&path) - known).abs() < 1e-9, "{} is not {known}", worth(&path));
-        }
-        for max_size in [1.0, 4.0, 20.0] {
-            let bounds = Bounds { max_size, ..free };
-            let mut other = Vec::new();
-            let (_, want) = Exact::default().solve(&sub, kind, bounds, &|| false, &mut other);
-            prop_assert_eq!(exact_twins::solve(&sub, kind, bounds, &|| false, &mut path), want);
-            prop_assert!(want != Proof::Optimal || (worth(&path) - worth(&other)).abs() < 1e-9);
-        }
-    }
-}
-
-/// Tensors around a hub, on one leg of all, or both, with sizes that nearly all differ; every leaf may have an open leg.
-fn uneven_stars(leaves: usize) -> impl Strategy<Value = Network> {
-    let leaf = (2u64..60, prop::option::of(2u64..20), any::<bool>());
-    let flags = any::<(bool, bool, bool, bool, bool, bool)>();
-    (prop::collection::vec(leaf, 2..leaves + 1), flags).prop_map(|(leaves, flags)| {
-        let (hub, open, all, all_open, hub_has_all, grad) = flags;
-        let mut net = Network::default();
-        let mut index = |size: u64| {
-            net.sizes.push(size);
-            net.sizes.len() as u32 - 1
-        };
-        let shared = index(5);
-        let mut center = Vec::new();
-        for (size, out, g) in leaves {
-            let mut t = Vec::new();
-            if hub {
-                t.push(index(size));
-                center.push(t[0]);
-            }
-            if all || !hub {
-                t.push(shared);
-            }
-            if let Some(size) = out.filter(|_| open) {
-                t.push(index(size));
-                net.output.extend(t.last());
-            }
-            net.inputs.push(t);
-            net.needs_grad.push(g && grad);
-        }
-        if hub {
-            if all && hub_has_all {
-                center.push(shared);
-            }
-            net.inputs.push(center);
-            net.needs_grad.push(false);
-        }
-        if (all || !hub) && all_open {
-            net.output.push(shared);
-        }
-        net
-    })
-}
-
-/// The least cost (log2) of any tree: the dynamic program over all subsets, without bounds.
-fn plain_optimum(m: &Model, kind: Minimize) -> f64 {
-    let full = (1usize << m.n()) - 1;
-    let held = |s: usize, leg: &u32| (0..m.n()).any(|k| s >> k & 1 == 1 && m.legs[k].contains(leg));
-    let legs = |s: usize| -> Vec<u32> {
-        let open = |l: &u32| held(s, l) && (held(full ^ s, l) || m.out.contains(l));
-        (0..m.lg.len() as u32).filter(open).collect()
-    };
-    let legs: Vec<Vec<u32>> = (0..=full).map(legs).collect();
-    let size: Vec<f64> = legs.iter().map(|l| m.log_size(l)).collect();
-    let grad = |s: usize| (0..m.n()).any(|k| s >> k & 1 == 1 && m.grad[k]);
-    let mut best = vec![0.0f64; full + 1];
-    for s in (1..=full).filter(|s| s & (s - 1) != 0) {
-        best[s] = f64::INFINITY;
-        let mut a = (s - 1) & s;
-        while a != 0 {
-            let c = s ^ a;
-            let mut union = [legs[a].as_slice(), &legs[c]].concat();
-            union.sort_unstable();
-            union.dedup();
-            let times = grad_times(grad(a), grad(c));
-            let step = step_log2(kind, m.log_size(&union), size[a], size[c], size[s], times);
-            best[s] = best[s].min(best[a] + best[c] + step.exp2());
-            a = (a - 1) & s;
-        }
-    }
-    best[full].log2()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
-
-    #[test]
-    fn bounds_rule_nothing_out(net in prop_oneof![3 => uneven_stars(8), 1 => networks(8)], kind in 0usize..3) {
-        let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
-        let m = Model::new(&net);
-        prop_assume!(m.n() > 1);
-        let want = plain_optimum(&m, kind);
-        let leaves: Vec<&[u32]> = m.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &m.out, &m.lg, m.grad.clone());
-        let worth = |path: &[(u32, u32)]| figures(&m, path, &[], kind, &Limits::default()).score.value;
-        // bounds far above, just above and just below the optimum
-        for (more, found) in [(f64::INFINITY, true), (4.0, true), (1e-3, true), (1e-9, true), (-1e-9, false), (-1e-4, false)] {
-            let upper = (want + more).exp2();
-            let b = Bounds { upper, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
-            let mut path = Vec::new();
-            let (_, proof) = Exact::default().solve(&sub, kind, b, &|| false, &mut path);
-            prop_assert_eq!(proof, if found { Proof::Optimal } else { Proof::NoBetter }, "{}", more);
-            prop_assert!(!found || (worth(&path) - want).abs() < 1e-11 * want.max(1.0), "{} is not {want}", worth(&path));
-        }
-        let out = plan(&net, &quick(kind)).unwrap();
-        prop_assert!(out.optimal);
-        let got = worth(&out.tree.ssa_path);
-        prop_assert!(got <= want + Score::rounding(want) * 1.01, "{got} is not {want}");
     }
 }
 
