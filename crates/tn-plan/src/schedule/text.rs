@@ -36,8 +36,13 @@ impl Names {
 /// A letter for a label: a to z, then a1, b1, ….
 fn letter(label: u32, out: &mut String) {
     out.push(char::from(b'a' + (label % 26) as u8));
-    if label >= 26 {
-        let _ = write!(out, "{}", label / 26);
+    match label / 26 {
+        0 => {}
+        // formatting takes a while, and wide tensors have many
+        round @ 1..10 => out.push(char::from(b'0' + round as u8)),
+        round => {
+            let _ = write!(out, "{round}");
+        }
     }
 }
 

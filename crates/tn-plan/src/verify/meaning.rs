@@ -274,17 +274,7 @@ impl Machine<'_> {
             _ => 0,
         };
         let slot = Slot { dims: dag.dims(n), base: Some(row_major(dag.dims(n))), places: &[] };
-        let copied = form::copy(dag, n);
-        let whole = self.matches(s, &copied, &slot, open);
-        let computed = whole.is_err().then(|| form::compute(dag, n, done, s.ins.len())).flatten();
-        let (form, checked) = match computed {
-            Some(f) => {
-                let checked = self.matches(s, &f, &slot, open);
-                (f, checked)
-            }
-            None => (copied, whole),
-        };
-        checked?;
+        let form = self.form(s, n, done, &slot, open, |_| true)?;
         let zeroed = self.content[out] == Content::Zero(home);
         if form.zero_first && !zeroed {
             return Err("the rest of the result is not zero".into());
@@ -326,17 +316,8 @@ impl Machine<'_> {
         };
         let rest: Vec<Dim> = dag.dims(c).to_vec();
         let slot = Slot { dims: &rest, base: None, places };
-        let copied = form::copy(dag, *a);
-        let whole = self.matches(s, &copied, &slot, open);
-        let computed = whole.is_err().then(|| form::compute(dag, *a, done, s.ins.len())).flatten();
-        let (form, checked) = match computed {
-            Some(f) if !f.zero_first && matches!(f.place, Place::Axes(..)) => {
-                let checked = self.matches(s, &f, &slot, open);
-                (f, checked)
-            }
-            _ => (copied, whole),
-        };
-        checked?;
+        let in_a_slot = |f: &Form| !f.zero_first && matches!(f.place, Place::Axes(..));
+        let form = self.form(s, *a, done, &slot, open, in_a_slot)?;
         let want = if sums || form.of.1 > 0 { Write::Accumulate } else { Write::Set };
         if s.write != want || matches!(dag.op(*a), Op::Concat { .. }) && form.of.0 > 1 {
             return Err(format!("it must {want:?}"));
@@ -346,6 +327,28 @@ impl Machine<'_> {
             return Ok(Content::Value(c));
         }
         Ok(Content::Rounds { collect: c, done: form.of.1 + step, parts: form.of.0 })
+    }
+
+    /// The form of node `n` that a step is of: a copy of its value, or the part of its computation after `done` others, if that `may` be.
+    fn form(
+        &self,
+        s: &Step,
+        n: DagId,
+        done: usize,
+        slot: &Slot,
+        open: &Open,
+        may: impl Fn(&Form) -> bool,
+    ) -> Result<Form, String> {
+        let mut fault = "it has not the operands of the node".to_owned();
+        let copied = (s.ins.len() == 1).then(|| form::copy(self.dag, n));
+        let computed = || form::compute(self.dag, n, done, s.ins.len()).filter(&may);
+        for form in copied.into_iter().chain(std::iter::once_with(computed).flatten()) {
+            match self.matches(s, &form, slot, open) {
+                Ok(()) => return Ok(form),
+                Err(message) => fault = message,
+            }
+        }
+        Err(fault)
     }
 
     /// Whether a step is of a form: space, operands, place, function, fold.
