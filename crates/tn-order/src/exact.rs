@@ -10,10 +10,11 @@
 //! So the cost that a set may have is the bound less the rest, and next to a hub, whose use every tree pays for, that is little.
 //!
 //! Sets are done by their number of leaves, each number in parallel. Nearly all time goes to splits that are not better, so
-//! they are ruled out by a lower bound in single precision on one small table: in a contraction a leg is on two of the
-//! three tensors, or on all three if it is a hyperedge, so the product of the roots of the three sizes (square roots for plain
-//! legs, cubic ones for hyperedges) is at most the multiply-adds, and equal to them on a plain graph. A step's traffic is bounded by the
-//! squares of the same roots. What every step costs besides (the overhead in the modelled time) is left out: all trees have as many.
+//! they are ruled out in single precision on one small table. The multiply-adds of a split are a product of three factors, one of each operand and one of
+//! the result: of the legs of both operands, those that are not the result's have their last holder among these, so they are what is closed in the result and in
+//! neither operand. The factor of an operand is what is left of its leaves' legs, each shared out evenly to its holders, when what is closed in it is
+//! taken off; on a plain graph that is the square root of its size. A step's traffic is there bounded by the squares of these. What every
+//! step costs besides (the overhead in the modelled time) is left out: all trees have as many.
 
 mod bounds;
 mod splits;
@@ -31,8 +32,6 @@ type Value = (f64, f64);
 /// Reusable tables.
 #[derive(Default)]
 pub(crate) struct Exact {
-    union: Vec<u64>,
-    legs: Vec<u64>,
     size: Vec<f64>,
     /// The least multiply-adds of the step that makes a set's tensor: a leg of its tensor, or one that all of its leaves have, is on one
     /// operand whatever the split.
@@ -42,7 +41,7 @@ pub(crate) struct Exact {
     best: Vec<Value>,
     split: Vec<u32>,
     grad: Vec<bool>,
-    /// For the bound of a split, rounded and in units of [`Exact::unit`]: the value of a set, and the root of its size; for the peak, what the
+    /// For the bound of a split, rounded and in units of [`Exact::unit`]: the value of a set, and its factor in the step that uses it; for the peak, what the
     /// set holds while another is computed.
     key: Vec<[f32; 2]>,
     /// The same for traffic: the value of a set with what it takes to read it. Empty where the roots say as much.
@@ -53,10 +52,13 @@ pub(crate) struct Exact {
     toll: f64,
     /// The least size of a tensor with the first leaf and some of the others of a set; empty where the objective has no use for it.
     near: Vec<f64>,
-    /// The roots of the sizes in double precision; empty where the objective has no use for them.
+    /// log2 of a set's factor in the multiply-adds of the step that uses it, and of the one that makes it.
+    half: Vec<f64>,
+    gap: Vec<f64>,
+    /// Whether a leg is on more than two tensors, the result among them.
+    hyper: bool,
+    /// The factors of sets in the steps that use them; empty where the objective has no use for them.
     root: Vec<f64>,
-    /// The words of rows with legs on more than two tensors, the result among them, and those legs; empty as the roots are.
-    thick: Vec<(usize, u64)>,
     /// The least value, root, and value with what it takes to read it of the sets of every number of leaves: of those without
     /// the first leaf, and of those with it.
     least: Vec<[[f64; 3]; 2]>,
@@ -225,23 +227,11 @@ impl Exact {
         self.split.clear();
         self.split.resize(total, 0);
         self.keys(sub, kind, b);
-        match sub.w {
-            1 => self.fill::<1>(sub, kind, b, over),
-            2 => self.fill::<2>(sub, kind, b, over),
-            3 => self.fill::<3>(sub, kind, b, over),
-            4 => self.fill::<4>(sub, kind, b, over),
-            _ => self.fill::<0>(sub, kind, b, over),
-        }
+        self.fill(sub, kind, b, over)
     }
 
     /// Fills the table, sets of two leaves first.
-    fn fill<const W: usize>(
-        &mut self,
-        sub: &Sub,
-        kind: Minimize,
-        b: Bounds,
-        over: &(dyn Fn() -> bool + Sync),
-    ) -> Proof {
+    fn fill(&mut self, sub: &Sub, kind: Minimize, b: Bounds, over: &(dyn Fn() -> bool + Sync)) -> Proof {
         let n = sub.n;
         let full = (1usize << n) - 1;
         // without the first leaf, and with it: where a hub's sets are few, the splits of others with it are
@@ -271,7 +261,7 @@ impl Exact {
                         0.0 => b.upper,
                         rest => b.upper - rest + b.upper * ROUNDING,
                     };
-                    let (value, split) = self.split_of::<W>(sub, kind, Bounds { upper: bar, ..b }, s, &live);
+                    let (value, split) = self.split_of(sub, kind, Bounds { upper: bar, ..b }, s, &live);
                     if split != 0 {
                         done.push((s, value, split));
                     }

@@ -25,7 +25,10 @@ const EXACT_WORK: u64 = 1_800_000_000;
 const SMALL_TABLE: usize = 14;
 /// Pairs of sets that the search of larger, sparse networks may look at.
 const SPARSE_WORK: u64 = 300_000_000;
-/// The part of the time that it may take.
+/// What the table of all subsets takes for each before the first is split, on a slow machine, and the part of the time that all of it may take.
+const TABLE_SECONDS: f64 = 3e-7;
+const TABLE_SHARE: f64 = 0.5;
+/// The part of the time that the search over sets may take.
 const SPARSE_SHARE: f64 = 0.1;
 
 /// The largest network that is searched for the least time too where the peak is the objective.
@@ -221,7 +224,12 @@ fn exact(search: &Search<'_>, best: &mut Candidate) -> bool {
         let work = if m.n() <= EXACT_TENSORS { SPARSE_WORK / 10 } else { SPARSE_WORK };
         proof = exact_sparse::solve(&sub, search.kind, Bounds { work, ..bounds }, &over, &mut path);
     }
-    if proof == Proof::GaveUp && m.n() <= EXACT_TENSORS {
+    // a table that is begun is finished
+    let table = TABLE_SECONDS * (m.n().min(EXACT_TENSORS) as f64).exp2();
+    let most = search.clock.left().map(|left| left * TABLE_SHARE);
+    if proof == Proof::GaveUp && m.n() <= EXACT_TENSORS && most.is_none_or(|most| table < most) {
+        let end = most.map(|most| search.clock.elapsed() + most);
+        let over = || over() || end.is_some_and(|end| search.clock.elapsed() > end);
         proof = Exact::default().solve(&sub, search.kind, bounds, &over, &mut path).1;
     }
     match proof {

@@ -68,49 +68,61 @@ impl Exact {
         with.max(self.toll.min(self.size[1].max(self.made[full ^ 1])))
     }
 
-    /// Legs and sizes of every subset.
+    /// Sizes of the tensors of all subsets, and what the multiply-adds of a split follow from: sums over the legs by the leaves that hold them, taken over
+    /// all subsets at once (Yates's algorithm).
     pub(super) fn tables(&mut self, sub: &Sub, shift: f64) {
-        let (n, w) = (sub.n, sub.w);
+        let n = sub.n;
         let total = 1usize << n;
-        self.union.clear();
-        self.union.resize(total * w, 0);
-        self.legs.clear();
-        self.legs.resize(total * w, 0);
-        self.size.clear();
-        self.size.resize(total, 0.0);
-        self.made.clear();
-        self.made.resize(total, 0.0);
-        self.own.clear();
-        self.own.resize(total, 1.0);
+        for table in [&mut self.size, &mut self.made, &mut self.own, &mut self.half, &mut self.gap] {
+            table.clear();
+            table.resize(total, 0.0);
+        }
         self.grad.clear();
         self.grad.resize(total, false);
-        // the legs that all leaves of a set have, kept where there are any
-        let mut shared = vec![0u64; total * w];
-        for s in 1..total {
-            let low = s.trailing_zeros() as usize;
-            let rest = s & (s - 1);
-            for k in 0..w {
-                let row = sub.rows[low * w + k];
-                self.union[s * w + k] = self.union[rest * w + k] | row;
-                shared[s * w + k] = if rest == 0 { row } else { shared[rest * w + k] & row };
+        self.hyper = false;
+        // of the legs that are summed, and of those of the result
+        let (mut summed, mut kept, mut whole) = (vec![0.0; total], vec![0.0; total], 0.0);
+        let mut share = vec![0.0; n];
+        for (bit, weight) in (0..64 * sub.w).map(|bit| (bit, sub.weight[bit / 64])) {
+            let on = |row: &[u64]| row[bit / 64] >> (bit % 64) & 1 == 1;
+            let holders = (0..n).filter(|&k| on(sub.row(k))).fold(0usize, |m, k| m | 1 << k);
+            if holders == 0 {
+                continue;
             }
-            self.grad[s] = self.grad[rest] | sub.grad[low];
+            let is_out = on(&sub.out);
+            let times = holders.count_ones() + u32::from(is_out);
+            self.hyper |= times > 2;
+            whole += weight;
+            if is_out {
+                kept[holders] += weight
+            } else {
+                summed[holders] += weight
+            }
+            for k in (0..n).filter(|k| holders >> k & 1 == 1) {
+                share[k] += weight / f64::from(times);
+            }
+        }
+        // legs that all leaves of a set have and no other: on one operand whatever the split
+        self.made.copy_from_slice(&summed);
+        for table in [&mut summed, &mut kept] {
+            for bit in (0..n).map(|k| 1usize << k) {
+                for pair in table.chunks_exact_mut(2 * bit) {
+                    let (without, with) = pair.split_at_mut(bit);
+                    with.iter_mut().zip(without).for_each(|(x, y)| *x += *y);
+                }
+            }
         }
         for s in 1..total {
-            let other = total - 1 - s;
-            let (mut l, mut more, mut own) = (-shift, 0.0, 0.0);
-            for k in 0..w {
-                let legs = self.union[s * w + k] & (self.union[other * w + k] | sub.out[k]);
-                self.legs[s * w + k] = legs;
-                l += f64::from(legs.count_ones()) * sub.weight[k];
-                more += f64::from((shared[s * w + k] & !legs).count_ones()) * sub.weight[k];
-                own += f64::from((legs & !self.union[other * w + k]).count_ones()) * sub.weight[k];
-            }
-            if own > 0.0 {
-                self.own[s] = own.exp2();
-            }
-            self.size[s] = l.exp2();
-            self.made[s] = if more > 0.0 { (l + more).exp2() } else { self.size[s] };
+            let (other, rest, low) = (total - 1 - s, s & (s - 1), s.trailing_zeros() as usize);
+            let legs = whole - summed[other] - kept[other] - summed[s];
+            let shared = share[low] + if rest == 0 { 0.0 } else { self.half[rest] + summed[rest] };
+            self.half[s] = shared - summed[s];
+            self.gap[s] = legs - self.half[s];
+            self.size[s] = (legs - shift).exp2();
+            self.made[s] =
+                if self.made[s] > 0.0 { (legs - shift + self.made[s]).exp2() } else { self.size[s] };
+            self.own[s] = if kept[s] > 0.0 { kept[s].exp2() } else { 1.0 };
+            self.grad[s] = self.grad[rest] | sub.grad.get(low).copied().unwrap_or(false);
         }
     }
 
@@ -153,30 +165,25 @@ impl Exact {
                 self.near[s] = self.near[s].min(self.near[s ^ bit]);
             }
         }
-        let mut held = vec![0u32; sub.w * 64];
-        for row in sub.rows.chunks_exact(sub.w).chain(std::iter::once(sub.out.as_slice())) {
-            for (bit, h) in held.iter_mut().enumerate() {
-                *h += (row[bit / 64] >> (bit % 64) & 1) as u32;
-            }
-        }
-        let hyper: Vec<u64> = (0..sub.w)
-            .map(|k| (0..64).filter(|&i| held[64 * k + i] > 2).fold(0u64, |m, i| m | 1 << i))
-            .collect();
-        if kind == Minimize::Time && hyper.iter().any(|&h| h != 0) {
+        if kind == Minimize::Time && self.hyper {
             self.moved.resize(total, f32::INFINITY);
         }
-        self.thick = hyper.iter().copied().enumerate().filter(|&(_, h)| h != 0).collect();
         for s in 1..total {
-            let mut l = 0.0;
-            for (k, h) in hyper.iter().enumerate() {
-                let row = self.legs[s * sub.w + k];
-                let (plain, thick) = ((row & !h).count_ones(), (row & h).count_ones());
-                l += sub.weight[k] * (f64::from(plain) / 2.0 + f64::from(thick) / 3.0);
-            }
             // smaller roots make smaller bounds, so clipping them keeps every bound true
-            self.key[s][1] = (l - (b.shift + top) / 3.0).min(41.0).exp2() as f32;
-            self.root[s] = (l - b.shift / 3.0).exp2();
+            self.key[s][1] = (self.half[s] - (b.shift + top) / 3.0).min(41.0).exp2() as f32;
+            self.root[s] = self.third(self.half[s], b.shift);
         }
+    }
+
+    /// One of the three factors of a step's multiply-adds, from its logarithm.
+    pub(super) fn third(&self, log: f64, shift: f64) -> f64 {
+        (log - shift / 3.0).min(300.0).exp2()
+    }
+
+    /// The factor of the result in single precision, in units as those of the operands in [`Exact::key`].
+    pub(super) fn result_key(&self, s: usize, shift: f64) -> f32 {
+        let top = -self.unit.log2();
+        (self.gap[s] - (shift + top) / 3.0).min(41.0).exp2() as f32
     }
 
     /// Enters the value of a set.

@@ -15,7 +15,7 @@ const CLASSES: u32 = 11;
 
 impl Exact {
     /// The best split of a set whose value is not above the bound, and the value.
-    pub(super) fn split_of<const W: usize>(
+    pub(super) fn split_of(
         &self,
         sub: &Sub,
         kind: Minimize,
@@ -34,14 +34,17 @@ impl Exact {
         let traffic = if kind == Minimize::Time { TRAFFIC } else { 0.0 };
         // what the splits of a class (by the number of leaves of the part without the lowest) cost at least
         let third = (-b.shift / 3.0).exp2();
+        // on a plain graph a size is the square of a root
+        let traffic_of_roots = if self.hyper { 0.0 } else { traffic * third };
+        let result = self.third(self.gap[s], b.shift);
         let class = |j: u32| {
             let ([va, ra, ma], [vb, rb, mb]) =
                 (self.least[(count - j) as usize][s & 1], self.least[j as usize][0]);
             match kind {
                 Minimize::Bytes => ma + mb + made,
                 _ => {
-                    let moved = traffic * (ra * ra + rb * rb) * third;
-                    let steps = va + vb + base + (ra * rb * self.root[s] - base).max(moved);
+                    let moved = traffic_of_roots * (ra * ra + rb * rb);
+                    let steps = va + vb + base + (ra * rb * result - base).max(moved);
                     if kind == Minimize::Time { steps.max(ma + mb + made) } else { steps }
                 }
             }
@@ -74,10 +77,10 @@ impl Exact {
             };
             let bound = match self.root.is_empty() {
                 true => floor,
-                false => floor.max(va.0 + vb.0 + self.root[a] * self.root[c] * self.root[s]) / GAIN,
+                false => floor.max(va.0 + vb.0 + self.root[a] * self.root[c] * result) / GAIN,
             };
             if bound <= cur.0 {
-                let value = self.join::<W>(sub, kind, &b, (s, a, c), floor, any_grad);
+                let value = self.join(kind, &b, (s, a, c), floor, any_grad);
                 if value < cur {
                     best.set((value, a));
                 }
@@ -105,7 +108,7 @@ impl Exact {
             return best.get();
         }
         let own = (base * self.unit) as f32;
-        let square = (traffic * third * self.unit.cbrt()) as f32 / SLACK;
+        let square = (traffic_of_roots * self.unit.cbrt()) as f32 / SLACK;
         let passes = |x: [f32; 2], y: [f32; 2], root: f32, cut: f32| {
             let more = x[1] * y[1] * root / SLACK - own;
             let moved = square * (x[1] * x[1] + y[1] * y[1]);
@@ -137,7 +140,7 @@ impl Exact {
             let mut classes: Vec<u32> = (2..count - 1).collect();
             classes.sort_by(|&x, &y| class(x).total_cmp(&class(y)));
             let spread = Spread::new(rest);
-            let root = key[s][1];
+            let root = self.result_key(s, b.shift);
             let mut sure = false;
             for (at, &j) in classes.iter().enumerate() {
                 if !worth(j, cut) {
@@ -167,7 +170,7 @@ impl Exact {
             }
         }
         let mut c = rest;
-        let root = key[s][1];
+        let root = self.result_key(s, b.shift);
         let size = (self.size[s] * self.unit) as f32;
         // every filter rules out splits that cannot be better; what passes is looked at
         macro_rules! scan {
@@ -210,32 +213,16 @@ impl Exact {
 
     /// The value of the split of `s` into `a` and `c`; `floor` is what is known without the union.
     #[inline(always)]
-    fn join<const W: usize>(
+    fn join(
         &self,
-        sub: &Sub,
         kind: Minimize,
         b: &Bounds,
         (s, a, c): (usize, usize, usize),
         floor: f64,
         any_grad: bool,
     ) -> Value {
-        let w = if W == 0 { sub.w } else { W };
         let (va, vb, size) = (self.best[a], self.best[c], self.size[s]);
-        let all = if W == 0 && !self.root.is_empty() {
-            // many words: the roots make the product but for legs on more than two tensors
-            let mut l = 0.0;
-            for &(k, h) in &self.thick {
-                let [x, y, z] = [a, c, s].map(|t| self.legs[t * w + k] & h);
-                let held = x.count_ones() + y.count_ones() + z.count_ones();
-                l += (f64::from((x | y).count_ones()) - f64::from(held) / 3.0) * sub.weight[k];
-            }
-            let plain = self.root[a] * self.root[c] * self.root[s];
-            if l > 0.0 { plain * l.exp2() } else { plain }
-        } else {
-            let union = |k: usize| self.legs[a * w + k] | self.legs[c * w + k];
-            let l: f64 = (0..w).map(|k| f64::from(union(k).count_ones()) * sub.weight[k]).sum();
-            (l - b.shift).exp2()
-        };
+        let all = (self.half[a] + self.half[c] + self.gap[s] - b.shift).exp2();
         let times = if any_grad { grad_times(self.grad[a], self.grad[c]) } else { 1.0 };
         let macs = all * times;
         let traffic = (self.size[a] + self.size[c] + size) * times;
