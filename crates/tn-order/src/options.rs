@@ -126,7 +126,8 @@ pub struct Outcome {
     pub tree: Tree,
     /// What the tree costs, as [`crate::evaluate`] says.
     pub cost: Cost,
-    /// Whether no other tree is better under the objective; true only when proven.
+    /// Whether no other tree is better under the objective; true only when proven. Better is what is less by more than rounding: a part in
+    /// 10^9 of the figure's logarithm.
     pub optimal: bool,
     /// Whether the clock or the stop flag ended the search.
     pub time_limited: bool,
