@@ -413,12 +413,12 @@ pub fn run_rust_with_the_crate(jobs: &[Job], dir: &Path) -> Result<Vec<Values>, 
         root.join("crates").join("tn-runtime")
     );
     std::fs::write(dir.join("Cargo.toml"), manifest).map_err(io)?;
-    // the versions that are already here
+    // the versions of the workspace, whose own tests may do without some of them
     std::fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).map_err(io)?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let target = dir.join("target");
     let mut build = Command::new(cargo);
-    build.args(["build", "--offline", "--quiet"]).current_dir(dir).env("CARGO_TARGET_DIR", &target);
+    build.args(["build", "--quiet"]).current_dir(dir).env("CARGO_TARGET_DIR", &target);
     run(&mut build)?;
     let results = results_of(jobs, &target.join("debug").join("emitted"), dir)?;
     jobs.iter().try_for_each(|job| same_initial_values(job, dir))?;

@@ -5,11 +5,11 @@
 //! dropped at once, as in the search with a cost cap of Pfeifer, Haegeman and Verstraete (Phys. Rev. E 90, 033315 (2014)). With the
 //! cost of a known tree as the cap, what is found is the best there is.
 //!
-//! Where multiply-adds are counted, every leg is on two tensors (or on one and the result) and the network is connected, most outer
-//! products need not be looked at. Let X1, …, Xk be the factors of an outer product, none of them one itself, R its size, and C what it meets. Of the
-//! best trees take one with the fewest outer products.
-//! - C shares legs with every factor. If not with X1, let C meet the others first: their sum is at most half of what the two span, so that the
-//!   step with X1 costs at most half as much, and that half pays for the step added (all sizes are at least 2).
+//! Where multiply-adds are counted and every leg is on two tensors (or on one and the result), most outer products need not be looked
+//! at. Numbers may meet whatever they like. Let X1, …, Xk be the factors of an outer product, none of them one itself or a number, R its size, and C what it
+//! meets. Of the best trees take one with the fewest outer products.
+//! - C shares legs with every factor, or with none. If with X2 but not with X1, let C meet the others first: their sum is at most half of what the two
+//!   span, so that the step with X1 costs at most half as much, and that half pays for the step added (all sizes are at least 2).
 //! - C has all legs of every factor. Let ai be the legs that Xi shares with C, bi its others, f the legs of C alone, y and z the products of
 //!   ai and bi for i > 1. Letting C meet X1 last saves the step that makes R, and a1 f z (y b1 - y - b1) in the two others, which is
 //!   not negative if b1 is at least 2.
@@ -18,6 +18,7 @@
 //!
 //! So an outer product that is not part of a larger one meets what is none, has all its legs, and is that much larger (the conditions of Pfeifer et al. in
 //! another form); and one that is made costs a step of that much more, also as a part of a larger one, where every factor at least doubles R.
+//! What has no leg to the rest of the network is a factor of the result, with others of that kind alone.
 
 use crate::Minimize;
 use crate::exact::{Bounds, OVERHEAD_LOG2, Proof, TRAFFIC};
@@ -57,6 +58,7 @@ impl Set {
     /// How many times larger the tensor must be that an outer product meets.
     fn meets(&self) -> f64 {
         match self.parts {
+            _ if self.near == 0 => 1.0,
             1 => 1.0,
             2 => self.size / self.least,
             _ => 0.5 * self.size / self.least,
@@ -71,6 +73,8 @@ struct Level {
     sets: Vec<u32>,
     /// Their leaves, one after the other: nearly all time goes to pairs that overlap.
     masks: Vec<u64>,
+    /// Whether one of them has no leg to the rest.
+    apart: bool,
 }
 
 struct Search<'a> {
@@ -187,7 +191,8 @@ impl<'a> Search<'a> {
             size(x).total_cmp(&size(y)).then(x.cmp(&y))
         });
         let masks = sets.iter().map(|&x| self.sets[x as usize].mask).collect();
-        Level { sets, masks }
+        let apart = sets.iter().any(|&x| self.sets[x as usize].near == 0);
+        Level { sets, masks, apart }
     }
 
     /// All contractions of a set with those of another level (of its own, with those behind it); returns the work in pairs looked at.
@@ -200,11 +205,13 @@ impl<'a> Search<'a> {
             let other = self.sets[y as usize].size;
             self.shift != 0.0 || value + 0.5 * size * other * size.max(other) <= self.upper
         };
-        let outer = if self.plain { level.sets.partition_point(fits) } else { level.sets.len() };
+        let outer = if self.plain && near != 0 { level.sets.partition_point(fits) } else { level.sets.len() };
         let mut work = 1 + (level.sets.len() - from) as u64;
         for (k, &other) in level.masks.iter().enumerate().skip(from) {
-            if other & mask == 0 && (other & near != 0 || k < outer) {
-                self.join(x, level.sets[k], made);
+            let y = level.sets[k];
+            let is_apart = || level.apart && self.sets[y as usize].near == 0;
+            if other & mask == 0 && (other & near != 0 || k < outer || is_apart()) {
+                self.join(x, y, made);
                 work += JOIN;
             }
         }
@@ -258,7 +265,12 @@ impl<'a> Search<'a> {
                 // sizes far below the unit may be lost
                 && (outer.size == 0.0 || c.size >= outer.size * outer.meets() * NEARLY)
         };
+        let has_legs = |r: usize| self.rows[r..r + w].iter().any(|&x| x != 0);
+        if !has_legs(ra) || !has_legs(rb) {
+            return true;
+        }
         match (a.parts, b.parts) {
+            _ if (a.near == 0) != (b.near == 0) => false,
             (1, 1) => true,
             _ if !shared => true,
             (1, _) => has_all((a, ra), (b, rb)),
@@ -317,9 +329,12 @@ impl<'a> Search<'a> {
             _ => macs * times,
         };
         let shared = (0..w).any(|k| self.rows[ra + k] & self.rows[rb + k] != 0);
-        let (parts, least) = match self.plain && !shared {
-            true => (a.parts + b.parts, a.least.min(b.least)),
-            false => (1, size),
+        let has_legs = |r: usize| self.rows[r..r + w].iter().any(|&x| x != 0);
+        let (parts, least) = match (self.plain && !shared, has_legs(ra), has_legs(rb)) {
+            (true, true, true) => (a.parts + b.parts, a.least.min(b.least)),
+            (true, true, false) => (a.parts, a.least),
+            (true, false, true) => (b.parts, b.least),
+            _ => (1, size),
         };
         let (value, grad) = (before + cost, a.grad | b.grad);
         let near = (a.near | b.near) & !mask;
@@ -365,26 +380,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether no tensor needs a gradient, every leg is on two tensors or on one and the result, and all tensors hang together.
+/// Whether no tensor needs a gradient and every leg is on two tensors, or on one and the result.
 fn is_plain(sub: &Sub) -> bool {
     let n = sub.n;
     let on = |row: &[u64], bit: usize| row[bit / 64] >> (bit % 64) & 1 == 1;
     let times = |bit: usize| (0..n).filter(|&k| on(sub.row(k), bit)).count() + usize::from(on(&sub.out, bit));
-    if sub.grad.contains(&true) || (0..64 * sub.w).any(|bit| times(bit) > 2) {
-        return false;
-    }
-    let (mut legs, mut left) = (sub.row(0).to_vec(), (1..n).collect::<Vec<usize>>());
-    loop {
-        let before = left.len();
-        left.retain(|&k| {
-            let joined = sub.row(k).iter().zip(&legs).any(|(x, y)| x & y != 0);
-            if joined {
-                legs.iter_mut().zip(sub.row(k)).for_each(|(all, x)| *all |= x);
-            }
-            !joined
-        });
-        if left.is_empty() || left.len() == before {
-            return left.is_empty();
-        }
-    }
+    !sub.grad.contains(&true) && (0..64 * sub.w).all(|bit| times(bit) <= 2)
 }

@@ -39,10 +39,10 @@ proptest! {
     }
 }
 
-/// A connected network in which every leg is on two tensors, or on one and in the result: a tree with a few more legs. Extents lie far apart, so that
-/// outer products pay now and then.
+/// A network in which every leg is on two tensors, or on one and in the result: a tree with a few more legs, which falls apart at legs of length 1. Extents
+/// lie far apart, so that outer products pay now and then.
 fn plain(n: usize) -> impl Strategy<Value = Network> {
-    let extent = || prop_oneof![2u64..4, 2u64..40];
+    let extent = || prop_oneof![4 => 2u64..4, 4 => 2u64..40, 1 => Just(1u64)];
     let tensor = (any::<prop::sample::Index>(), extent(), prop::option::weighted(0.2, extent()));
     let more = prop::collection::vec((0..n, 0..n, extent()), 0..3);
     (prop::collection::vec(tensor, 3..n), more).prop_map(|(tensors, more)| {
