@@ -8,6 +8,16 @@ use crate::tests::{Reference, brute, networks, quick, reference};
 use crate::{Minimize, Network, exact_sparse, exact_twins, plan};
 use proptest::prelude::*;
 
+/// No bounds at all.
+const FREE: Bounds =
+    Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+
+/// All of a network as a part.
+fn whole(model: &Model) -> Sub {
+    let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
+    Sub::new(&leaves, &model.out, &model.lg, model.grad.clone())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -16,10 +26,7 @@ proptest! {
         let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
         let model = Model::new(&net);
         prop_assume!(model.n() > 1);
-        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
-        let free =
-            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+        let (sub, free) = (whole(&model), FREE);
         let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
         let (mut dense, mut sparse) = (Vec::new(), Vec::new());
         let (value, proof) = Exact::default().solve(&sub, kind, free, &|| false, &mut dense);
@@ -76,10 +83,7 @@ proptest! {
     #[test]
     fn outer_products_that_are_left_out_are_never_best(net in plain(9)) {
         let model = Model::new(&net);
-        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
-        let free =
-            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+        let (sub, free) = (whole(&model), FREE);
         let (mut dense, mut sparse) = (Vec::new(), Vec::new());
         let (value, proof) = Exact::default().solve(&sub, Minimize::Macs, free, &|| false, &mut dense);
         prop_assert_eq!(proof, Proof::Optimal);
@@ -149,10 +153,7 @@ proptest! {
         let kind = [Minimize::Macs, Minimize::Time, Minimize::Bytes][kind];
         let model = Model::new(&net);
         prop_assume!(model.n() > 1);
-        let leaves: Vec<&[u32]> = model.legs.iter().map(Vec::as_slice).collect();
-        let sub = Sub::new(&leaves, &model.out, &model.lg, model.grad.clone());
-        let free =
-            Bounds { upper: f64::INFINITY, max_size: f64::INFINITY, shift: 0.0, work: u64::MAX, threads: 1 };
+        let (sub, free) = (whole(&model), FREE);
         let worth = |path: &[(u32, u32)]| figures(&model, path, &[], kind, &Limits::default()).score.value;
         let mut path = Vec::new();
         let (value, _) = Exact::default().solve(&sub, kind, free, &|| false, &mut path);
