@@ -17,11 +17,13 @@
 //! step costs besides (the overhead in the modelled time) is left out: all trees have as many.
 
 mod bounds;
+mod scan;
 mod splits;
 
 use crate::Minimize;
 use crate::portfolio::parallel;
 use crate::sub::Sub;
+use scan::{LANES, Row, Table};
 
 /// The most leaves that a table is made for.
 pub(crate) const MAX_LEAVES: usize = 22;
@@ -42,10 +44,10 @@ pub(crate) struct Exact {
     split: Vec<u32>,
     grad: Vec<bool>,
     /// For the bound of a split, rounded and in units of [`Exact::unit`]: the value of a set, and its factor in the step that uses it; for the peak, what the
-    /// set holds while another is computed.
-    key: Vec<[f32; 2]>,
+    /// set holds while another is computed; for traffic, the value with what it takes to read the set.
+    key: Table,
     /// The same for traffic: the value of a set with what it takes to read it. Empty where the roots say as much.
-    moved: Vec<f32>,
+    moved: Vec<Row>,
     unit: f64,
     /// What every tree with the first leaf and less than all others pays for it, taken off the values in [`Exact::key`]: next to a large
     /// hub, single precision would not see the rest. The leaf alone is never better than when it was looked at first. Zero where there are no roots.
@@ -242,7 +244,7 @@ impl Exact {
         let threads = if n < SERIAL { 1 } else { b.threads };
         let mut work = 0u64;
         for count in 2..=n as u32 {
-            let layer = self.layer(n, count, kind, b);
+            let layer = self.layer(n, count, kind, b, threads);
             let all = 1u64 << (count - 1);
             let with = layer.iter().filter(|&s| s & 1 == 1).count() as u64;
             let [few, hubs] = [&live[0], &live[1]].map(|l| all.min(l.len() as u64 + 1));

@@ -1,9 +1,15 @@
 //! What the exact search knows before it splits a set: the legs and sizes of all sets, what the steps outside a set cost at least, and the table by which
 //! splits are ruled out.
 
-use super::{Bounds, Exact, TRAFFIC, Value, next_of_count};
+use super::{Bounds, Exact, LANES, TRAFFIC, Value, next_of_count};
 use crate::Minimize;
+use crate::portfolio::parallel;
 use crate::sub::Sub;
+
+/// The highest leaves by which sets are dealt out to threads.
+const PARTS: u32 = 5;
+/// Factors above this are taken for it: products of two, in single precision, stay finite.
+const LARGEST: f64 = (1u64 << 41) as f64;
 
 impl Exact {
     /// The part of the cost of the step that makes a set's tensor that is the tensor's own, beside that of the operands.
@@ -79,6 +85,7 @@ impl Exact {
         }
         self.grad.clear();
         self.grad.resize(total, false);
+        self.near.clear();
         self.hyper = false;
         // of the legs that are summed, and of those of the result
         let (mut summed, mut kept, mut whole) = (vec![0.0; total], vec![0.0; total], 0.0);
@@ -129,8 +136,7 @@ impl Exact {
     /// The table of bounds; values come as sets are done.
     pub(super) fn keys(&mut self, sub: &Sub, kind: Minimize, b: Bounds) {
         let total = self.size.len();
-        self.key.clear();
-        self.key.resize(total, [f32::INFINITY, 0.0]);
+        self.key.reset(total);
         // the known upper bound is at 2^60, far from both ends of single precision
         let top = if b.upper.is_finite() { b.upper.log2() - 60.0 } else { 0.0 };
         self.unit = (-top).exp2();
@@ -138,13 +144,11 @@ impl Exact {
         self.least.clear();
         self.moved.clear();
         self.toll = 0.0;
-        self.near.clear();
         if matches!(kind, Minimize::Size | Minimize::Peak) {
             return;
         }
         self.least.resize(sub.n + 1, [[f64::INFINITY; 3]; 2]);
         if kind == Minimize::Bytes {
-            self.moved.resize(total, f32::INFINITY);
             return;
         }
         self.root.resize(total, 0.0);
@@ -156,22 +160,31 @@ impl Exact {
             })
             .sum();
         self.toll = self.size[1] * if sub.n > 2 { apart.exp2() } else { 1.0 };
+        if self.near.is_empty() {
+            self.fill_near(sub.n);
+        }
+        if kind == Minimize::Time && self.hyper {
+            self.moved.resize(total.div_ceil(LANES), [f32::INFINITY; LANES]);
+        }
+        let scale = (-top / 3.0).exp2();
+        for s in 1..total {
+            self.root[s] = self.third(self.half[s], b.shift);
+            // smaller roots make smaller bounds, so clipping them keeps every bound true
+            self.key.set(s, 1, (self.root[s] * scale).min(LARGEST) as f32);
+        }
+    }
+
+    /// The least sizes of tensors with the first leaf.
+    fn fill_near(&mut self, n: usize) {
+        let total = self.size.len();
         self.near.resize(total, f64::INFINITY);
         for s in (1..total).step_by(2) {
             self.near[s] = self.size[s];
         }
-        for bit in (1..sub.n).map(|k| 1 << k) {
+        for bit in (1..n).map(|k| 1 << k) {
             for s in (1..total).step_by(2).filter(|s| s & bit != 0) {
                 self.near[s] = self.near[s].min(self.near[s ^ bit]);
             }
-        }
-        if kind == Minimize::Time && self.hyper {
-            self.moved.resize(total, f32::INFINITY);
-        }
-        for s in 1..total {
-            // smaller roots make smaller bounds, so clipping them keeps every bound true
-            self.key[s][1] = (self.half[s] - (b.shift + top) / 3.0).min(41.0).exp2() as f32;
-            self.root[s] = self.third(self.half[s], b.shift);
         }
     }
 
@@ -189,16 +202,18 @@ impl Exact {
     /// Enters the value of a set.
     pub(super) fn set(&mut self, s: usize, value: Value, kind: Minimize) {
         self.best[s] = value;
-        self.key[s][0] = match (s, self.toll > 0.0) {
-            (1, true) => f32::INFINITY,
-            _ => ((value.0 - self.toll_of(s)) * self.unit) as f32,
-        };
         let (read, toll) = (self.read(kind, s), self.toll_of(s));
-        if let Some(moved) = self.moved.get_mut(s) {
-            *moved = ((value.0 + read - toll) * self.unit) as f32;
+        let key = match (s, self.toll > 0.0) {
+            (1, true) => f64::INFINITY,
+            _ if kind == Minimize::Bytes => value.0 + read,
+            _ => value.0 - toll,
+        };
+        self.key.set(s, 0, (key * self.unit) as f32);
+        if let Some(moved) = self.moved.get_mut(s / LANES) {
+            moved[s % LANES] = ((value.0 + read - toll) * self.unit) as f32;
         }
         match kind {
-            Minimize::Peak => self.key[s][1] = (self.held(s) * self.unit) as f32,
+            Minimize::Peak => self.key.set(s, 1, (self.held(s) * self.unit) as f32),
             Minimize::Size => {}
             Minimize::Macs | Minimize::Time | Minimize::Bytes => {
                 let root = self.root.get(s).copied().unwrap_or(0.0);
@@ -221,21 +236,32 @@ impl Exact {
     }
 
     /// The sets of `count` leaves that may be part of a tree below the bounds.
-    pub(super) fn layer(&self, n: usize, count: u32, kind: Minimize, b: Bounds) -> Vec<u32> {
-        let full = (1u64 << n) - 1;
-        let mut out = Vec::new();
-        let mut s = (1u64 << count) - 1;
-        while s <= full {
-            let set = s as usize;
-            let least = match kind {
-                Minimize::Size if s == full => 0.0,
-                _ => self.made(kind, set) + self.rest(kind, set, full as usize),
+    pub(super) fn layer(&self, n: usize, count: u32, kind: Minimize, b: Bounds, threads: usize) -> Vec<u32> {
+        let full = (1usize << n) - 1;
+        // by the highest leaves that they have, one part a thread and time
+        let (top, low) = (PARTS.min(n as u32), n as u32 - PARTS.min(n as u32));
+        let parts = parallel(threads, 1 << top, |part| {
+            let mut out = Vec::new();
+            let Some(others) = count.checked_sub((part as u32).count_ones()).filter(|&k| k <= low) else {
+                return out;
             };
-            if self.size[set] <= b.max_size && least <= b.upper {
-                out.push(s as u32);
+            let mut x = (1usize << others) - 1;
+            while x < 1 << low {
+                let set = part << low | x;
+                let least = match kind {
+                    Minimize::Size if set == full => 0.0,
+                    _ => self.made(kind, set) + self.rest(kind, set, full),
+                };
+                if self.size[set] <= b.max_size && least <= b.upper {
+                    out.push(set as u32);
+                }
+                if x == 0 {
+                    break;
+                }
+                x = next_of_count(x);
             }
-            s = next_of_count(s as usize) as u64;
-        }
-        out
+            out
+        });
+        parts.concat()
     }
 }

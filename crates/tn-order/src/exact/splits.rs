@@ -1,5 +1,6 @@
 //! The best split of a set: nearly all of the exact search's time.
 
+use super::scan::{Factors, Filter, Scan};
 use super::{Bounds, Exact, GAIN, OVERHEAD_LOG2, TRAFFIC, Value, next_of_count};
 use crate::Minimize;
 use crate::objective::grad_times;
@@ -12,6 +13,8 @@ const SLACK: f32 = 1.0 + 1e-5;
 const DONE: f32 = f32::NEG_INFINITY;
 /// Sets of at least this many leaves have their splits ruled out by the number of leaves on either side first.
 const CLASSES: u32 = 11;
+/// Splits of a block that are ruled out in the time of one that is looked at by itself, about.
+const SCAN: u64 = 3;
 
 impl Exact {
     /// The best split of a set whose value is not above the bound, and the value.
@@ -90,10 +93,10 @@ impl Exact {
             if split != 0 && value <= least { DONE } else { cut_of(value) }
         };
         let mut cut = cut_of(b.upper);
-        let key = &self.key[..];
+        let key = &self.key;
         // where few sets are alive, go over those instead of over all subsets
         let list = &live[if s & 1 == 1 && live[1].len() < live[0].len() { 1 } else { 0 }];
-        if (list.len() as u64) < 1 << (count - 1) {
+        if SCAN * (list.len() as u64) < 1 << (count - 1) {
             for &x in list {
                 let x = x as usize;
                 let c = if x & 1 == 1 { s ^ x } else { x };
@@ -107,12 +110,10 @@ impl Exact {
             }
             return best.get();
         }
-        let own = (base * self.unit) as f32;
-        let square = (traffic_of_roots * self.unit.cbrt()) as f32 / SLACK;
-        let passes = |x: [f32; 2], y: [f32; 2], root: f32, cut: f32| {
-            let more = x[1] * y[1] * root / SLACK - own;
-            let moved = square * (x[1] * x[1] + y[1] * y[1]);
-            x[0] + y[0] + more.max(moved) <= cut
+        let factors = Factors {
+            root: self.result_key(s, b.shift) / SLACK,
+            own: (base * self.unit) as f32,
+            square: (traffic_of_roots * self.unit.cbrt()) as f32 / SLACK,
         };
         if !self.root.is_empty() {
             cut = look(rest);
@@ -140,7 +141,6 @@ impl Exact {
             let mut classes: Vec<u32> = (2..count - 1).collect();
             classes.sort_by(|&x, &y| class(x).total_cmp(&class(y)));
             let spread = Spread::new(rest);
-            let root = self.result_key(s, b.shift);
             let mut sure = false;
             for (at, &j) in classes.iter().enumerate() {
                 if !worth(j, cut) {
@@ -149,14 +149,14 @@ impl Exact {
                 }
                 let open =
                     || classes[at..].iter().filter(|&&j| worth(j, cut)).map(|&j| binomial(count - 1, j));
-                sure = sure || 2 * open().sum::<u64>() < all;
-                if !sure && (at > 0 || 4 * binomial(count - 1, j) > all) {
+                sure = sure || 2 * SCAN * open().sum::<u64>() < all;
+                if !sure && (at > 0 || 4 * SCAN * binomial(count - 1, j) > all) {
                     break;
                 }
                 let (mut x, end) = ((1usize << j) - 1, 1usize << (count - 1));
                 while x < end {
                     let c = spread.of(x);
-                    if passes(key[s ^ c], key[c], root, cut) {
+                    if factors.value(key.get(s ^ c), key.get(c)) <= cut {
                         cut = look(c);
                         if cut == DONE {
                             return best.get();
@@ -169,43 +169,22 @@ impl Exact {
                 return best.get();
             }
         }
-        let mut c = rest;
-        let root = self.result_key(s, b.shift);
         let size = (self.size[s] * self.unit) as f32;
+        let filter = match kind {
+            Minimize::Macs | Minimize::Time if self.moved.is_empty() => Filter::Factors(factors),
+            Minimize::Macs | Minimize::Time => Filter::Moved(factors, &self.moved),
+            Minimize::Bytes => Filter::Sum(size),
+            Minimize::Size => Filter::Larger,
+            Minimize::Peak => Filter::Held(size),
+        };
         // every filter rules out splits that cannot be better; what passes is looked at
-        macro_rules! scan {
-            ($pass:expr) => {
-                while c != 0 {
-                    if $pass(s ^ c, c, cut) {
-                        cut = look(c);
-                        if cut == DONE {
-                            break;
-                        }
-                    }
-                    c = (c - 1) & rest;
-                }
-            };
-        }
-        match kind {
-            Minimize::Macs | Minimize::Time if self.moved.is_empty() => {
-                scan!(|a: usize, c: usize, cut| passes(key[a], key[c], root, cut));
-            }
-            Minimize::Macs | Minimize::Time => {
-                let moved = &self.moved[..];
-                scan!(
-                    |a: usize, c: usize, cut| moved[a] + moved[c] <= cut && passes(key[a], key[c], root, cut)
-                );
-            }
-            Minimize::Bytes => {
-                let moved = &self.moved[..];
-                scan!(|a: usize, c: usize, cut| moved[a] + moved[c] + size <= cut);
-            }
-            Minimize::Size => scan!(|a: usize, c: usize, cut| key[a][0].max(key[c][0]) <= cut),
-            Minimize::Peak => {
-                scan!(|a: usize, c: usize, cut| {
-                    let (x, y) = (key[a], key[c]);
-                    x[0].max(y[0]).max(x[1] + y[1] + size) <= cut
-                });
+        let mut scan = Scan::new(s);
+        while cut != DONE
+            && let Some((high, mut hits)) = scan.next(key, filter, cut)
+        {
+            while hits != 0 && cut != DONE {
+                cut = look(high | hits.ilog2() as usize);
+                hits ^= 1 << hits.ilog2();
             }
         }
         best.get()
