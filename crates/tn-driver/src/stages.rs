@@ -100,14 +100,14 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> 
             let name =
                 path.file_stem().map_or_else(|| "instance".into(), |n| n.to_string_lossy().into_owned());
             let program = instance_json(&name, &text, options.dtype.unwrap_or_default())
-                .map_err(|d| named(plain_text(&d)))?;
+                .map_err(|d| in_text(&path.to_string_lossy(), &text, d))?;
             Ok(plain(program, vec![path.clone()], hash))
         }
         Source::Einsum { expression, sizes } => {
             no_parameters(options)?;
             hash.part("einsum", expression.as_bytes()).part("sizes", format!("{sizes:?}").as_bytes());
             let program = einsum(expression, sizes, options.dtype.unwrap_or_default())
-                .map_err(|d| Error::Input(plain_text(&d)))?;
+                .map_err(|d| in_text("--einsum", expression, d))?;
             Ok(plain(program, vec![], hash))
         }
         Source::Plan(path) => Err(Error::Usage(format!(
@@ -117,10 +117,11 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, Error> 
     }
 }
 
-/// A diagnostic without a place, as one line.
-fn plain_text(d: &Diagnostic) -> String {
-    let help = d.help.as_ref().map(|h| format!(", help: {h}")).unwrap_or_default();
-    format!("{}{help}", d.message)
+/// A fault in a text that is no `.tn` file.
+fn in_text(name: &str, text: &str, d: Diagnostic) -> Error {
+    let mut sources = SourceMap::default();
+    sources.add(name, text);
+    source_errors(sources, vec![d])
 }
 
 /// Reads a `.tn` file and what it imports.
@@ -130,9 +131,9 @@ pub(crate) fn load_file(path: &Path) -> Result<tn_dsl::load::Loaded, Error> {
 
 fn no_parameters(options: &Options) -> Result<(), Error> {
     match options.set.first() {
-        Some((name, _)) => {
-            Err(Error::Input(format!("an einsum has no parameter `{name}`, help: leave out `--set`")))
-        }
+        Some((name, _)) => Err(Error::Input(format!(
+            "an einsum has no parameter `{name}`, help: leave out `--set` and `--sweep`"
+        ))),
         None => Ok(()),
     }
 }

@@ -67,7 +67,7 @@ pub struct What {
     #[arg(value_name = "FILE", required_unless_present = "einsum", conflicts_with = "einsum")]
     pub file: Option<PathBuf>,
     /// An einsum expression instead of a file: `ab,bc->ac`
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     pub einsum: Option<String>,
     /// Sizes of its indices: `a=2,b=3`
     #[arg(long, value_name = "SIZES", requires = "einsum", conflicts_with = "file", value_parser = parse_sizes)]

@@ -28,7 +28,7 @@ impl Talk {
     /// Says something on stderr, unless quiet.
     pub fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{text}");
+            out::say(text);
         }
     }
 }
@@ -57,17 +57,17 @@ fn main() -> ExitCode {
         Ok(Ok(Err(error))) => {
             let text = error.render(color);
             if !text.is_empty() {
-                eprintln!("{}", text.trim_end());
+                out::say(text.trim_end());
             }
             error.exit_status()
         }
         // The panic's own message went to stderr already.
         Ok(Err(_)) => {
-            eprintln!("internal: the compiler failed, help: please report the command and its files");
+            out::say("internal: the compiler failed, help: please report the command and its files");
             1
         }
         Err(e) => {
-            eprintln!("error: cannot start a thread: {e}");
+            out::say(format_args!("error: cannot start a thread: {e}"));
             4
         }
     };

@@ -24,6 +24,11 @@ pub fn result(bytes: &[u8], output: Option<&Path>) -> Result<(), Error> {
     }
 }
 
+/// Says something on stderr. That nobody listens there is no reason to fail.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// A JSON value as text with a newline.
 pub fn json(value: &serde_json::Value) -> Vec<u8> {
     format!("{value:#}\n").into_bytes()

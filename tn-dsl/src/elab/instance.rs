@@ -3,47 +3,82 @@
 use crate::diag::{Code, Diagnostic};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tn_ir::Complex64;
 use tn_ir::dtype::DType;
 use tn_ir::program::*;
 use tn_ir::size::Size;
 use tn_ir::span::Span;
 
+/// Where a fault of an instance is.
+enum At<'a> {
+    /// Of an input, the leg.
+    Input(usize, usize),
+    /// Of the output.
+    Output(usize),
+    /// The size of an index, first met as this leg of this input.
+    Size(&'a str, usize, usize),
+}
+
+/// Some bytes of the only text.
+fn span(from: usize, len: usize) -> Span {
+    let byte = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span { start: byte(from), end: byte(from + len), ..Span::default() }
+}
+
 /// `ab,bc->ac`; without `->`, the indices that occur once, in alphabetical order. Every letter is an index.
+///
+/// # Errors
+/// What is wrong; spans are of the equation, as the first source.
 pub fn einsum(equation: &str, sizes: &[(String, u64)], dtype: DType) -> Result<Program, Diagnostic> {
-    let bad = |message: String, help: &str| {
-        Diagnostic::error(Code::BadInstance, Span::default(), message).with_help(help)
+    let bad = |at: Span, message: String, help: &str| {
+        Diagnostic::error(Code::BadInstance, at, message).with_help(help)
     };
-    let text: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
-    if text.contains("...") {
-        return Err(bad("`...` in an einsum".into(), "write the indices out"));
+    if let Some(at) = equation.find("...") {
+        return Err(bad(span(at, 3), "`...` in an einsum".into(), "write the indices out"));
     }
-    let (left, right) = match text.split_once("->") {
-        Some((l, r)) => (l, Some(r)),
-        None => (text.as_str(), None),
+    let arrow = equation.find("->");
+    let (left, right) = match arrow {
+        Some(at) => (&equation[..at], Some(&equation[at + 2..])),
+        None => (equation, None),
     };
-    let letters = |t: &str| t.chars().map(|c| c.to_string()).collect::<Vec<_>>();
-    let inputs: Vec<Vec<String>> = left.split(',').map(letters).collect();
-    let strange = left
-        .chars()
-        .chain(right.unwrap_or("").chars())
-        .find(|c| !c.is_alphanumeric() && *c != ',' && *c != '_');
-    if let Some(c) = strange {
-        return Err(bad(format!("`{c}` is no index"), "as in `ab,bc->ac`"));
+    // letters with the byte where they stand
+    let letters = |t: &str, from: usize| -> Vec<(usize, char)> {
+        t.char_indices().filter(|(_, c)| !c.is_whitespace()).map(|(at, c)| (from + at, c)).collect()
+    };
+    let mut begin = 0;
+    let mut inputs = vec![];
+    for term in left.split(',') {
+        inputs.push(letters(term, begin));
+        begin += term.len() + 1;
     }
-    let output = match right {
-        Some(r) => letters(r),
+    let stated = right.map(|r| letters(r, equation.len() - r.len()));
+    let strange = inputs.iter().chain(&stated).flatten().find(|(_, c)| !c.is_alphanumeric() && *c != '_');
+    if let Some(&(at, c)) = strange {
+        return Err(bad(span(at, c.len_utf8()), format!("`{c}` is no index"), "as in `ab,bc->ac`"));
+    }
+    let names = |l: &Vec<(usize, char)>| l.iter().map(|(_, c)| c.to_string()).collect::<Vec<_>>();
+    let words: Vec<Vec<String>> = inputs.iter().map(names).collect();
+    let output = match &stated {
+        Some(r) => names(r),
         None => {
             let mut counts: BTreeMap<&String, u32> = BTreeMap::new();
-            inputs.iter().flatten().for_each(|i| *counts.entry(i).or_default() += 1);
+            words.iter().flatten().for_each(|i| *counts.entry(i).or_default() += 1);
             counts.into_iter().filter(|(_, n)| *n == 1).map(|(i, _)| i.clone()).collect()
         }
     };
     let sizes: HashMap<&str, u64> = sizes.iter().map(|(i, n)| (i.as_str(), *n)).collect();
-    build("einsum", &inputs, &output, &sizes, dtype)
+    let place = |at: At<'_>| {
+        let letter = match at {
+            At::Input(k, j) | At::Size(_, k, j) => inputs.get(k).and_then(|t| t.get(j)),
+            At::Output(j) => stated.as_ref().and_then(|t| t.get(j)),
+        };
+        letter.map_or_else(Span::default, |&(at, c)| span(at, c.len_utf8()))
+    };
+    build("einsum", &words, &output, &sizes, dtype, place)
 }
 
 /// The name of an index: a string, or a number as it is written.
@@ -125,19 +160,56 @@ impl<'de: 'a, 'a> Deserialize<'de> for Sizes<'a> {
     }
 }
 
+/// An instance with the texts of its names and sizes, to find where they stand.
+#[derive(serde::Deserialize)]
+struct Texts<'a> {
+    #[serde(borrow)]
+    inputs: Vec<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    output: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    sizes: HashMap<String, &'a RawValue>,
+}
+
+/// Where something stands in the text of an instance that can be read.
+fn place_in(text: &str, at: At<'_>) -> Span {
+    let Ok(texts) = serde_json::from_str::<Texts<'_>>(text) else { return Span::default() };
+    let input = |k: usize, j: usize| texts.inputs.get(k).and_then(|t| t.get(j));
+    let found = match at {
+        At::Input(k, j) => input(k, j),
+        At::Output(j) => texts.output.get(j),
+        At::Size(name, k, j) => texts.sizes.get(name).or_else(|| input(k, j)),
+    };
+    // a raw value is a part of the text
+    let from = |raw: &RawValue| raw.get().as_ptr() as usize - text.as_ptr() as usize;
+    found.map_or_else(Span::default, |raw| span(from(raw), raw.get().len()))
+}
+
+/// The byte of a line and column as the JSON reader counts them: from 1, columns in bytes.
+fn byte_of(text: &str, line: usize, column: usize) -> usize {
+    let begin: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (begin + column.saturating_sub(1)).min(text.len().saturating_sub(1))
+}
+
 /// `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`
+///
+/// # Errors
+/// What is wrong; spans are of the text, as the first source.
 pub fn instance_json(name: &str, text: &str, dtype: DType) -> Result<Program, Diagnostic> {
     let bad = |e: serde_json::Error| {
+        let place = format!(" at line {} column {}", e.line(), e.column());
+        let why = e.to_string().replace(&place, "");
         let message = match e.classify() {
-            Category::Data => format!("`{name}` is no instance: {e}"),
-            _ => format!("`{name}` is not JSON: {e}"),
+            Category::Data => format!("`{name}` is no instance: {why}"),
+            _ => format!("`{name}` is not JSON: {why}"),
         };
-        Diagnostic::error(Code::BadInstance, Span::default(), message)
+        let at = span(byte_of(text, e.line(), e.column()), 1);
+        Diagnostic::error(Code::BadInstance, at, message)
             .with_help(r#"an instance is `{"inputs": [["i","j"],…], "output": […], "sizes": {"i": 2,…}}`"#)
     };
     let instance: Instance<'_> = serde_json::from_str(text).map_err(bad)?;
     let sizes = instance.sizes.0.iter().map(|(i, &n)| (i.as_ref(), n)).collect();
-    build(name, &instance.inputs, &instance.output, &sizes, dtype)
+    build(name, &instance.inputs, &instance.output, &sizes, dtype, |at| place_in(text, at))
 }
 
 fn build<N: AsRef<str>>(
@@ -146,27 +218,27 @@ fn build<N: AsRef<str>>(
     output: &[N],
     sizes: &HashMap<&str, u64>,
     dtype: DType,
+    place: impl Fn(At<'_>) -> Span,
 ) -> Result<Program, Diagnostic> {
-    let bad = |message: String| Diagnostic::error(Code::BadInstance, Span::default(), message);
+    let bad = |at: At<'_>, message: String| Diagnostic::error(Code::BadInstance, place(at), message);
     let mut p = Program { name: name.to_string(), dtype, ..Program::default() };
     let mut ids: HashMap<&str, IndexId> = HashMap::with_capacity(sizes.len());
     let span = Span::default();
     let mut operands = vec![];
     for (k, input) in inputs.iter().enumerate() {
         let mut legs = vec![];
-        for i in input.iter().map(AsRef::as_ref) {
+        for (j, i) in input.iter().map(AsRef::as_ref).enumerate() {
             let id = match ids.get(i) {
                 Some(&id) => id,
                 None => {
                     let size = match sizes.get(i) {
                         Some(&n) if n > 0 => n,
                         Some(_) => {
-                            return Err(
-                                bad(format!("index `{i}` has size 0")).with_help("sizes are 1 or more")
-                            );
+                            let message = format!("index `{i}` has size 0");
+                            return Err(bad(At::Size(i, k, j), message).with_help("sizes are 1 or more"));
                         }
                         None => {
-                            return Err(bad(format!("index `{i}` has no size"))
+                            return Err(bad(At::Input(k, j), format!("index `{i}` has no size"))
                                 .with_help(format!("add `{i}=2` to the sizes")));
                         }
                     };
@@ -196,17 +268,15 @@ fn build<N: AsRef<str>>(
             p.nodes.push(NodeData { node: Node::Leaf(leaf), legs: own, name: format!("t[{k}]"), span });
         operands.push(Operand { node, indices: legs, conj: false });
     }
-    let mut legs = vec![];
-    for i in output.iter().map(AsRef::as_ref) {
+    let (mut legs, mut seen) = (vec![], HashSet::new());
+    for (j, i) in output.iter().map(AsRef::as_ref).enumerate() {
         let Some(&id) = ids.get(i) else {
-            return Err(
-                bad(format!("output index `{i}` is on no input")).with_help("remove it from the output")
-            );
+            let message = format!("output index `{i}` is on no input");
+            return Err(bad(At::Output(j), message).with_help("remove it from the output"));
         };
-        if legs.contains(&id) {
-            return Err(
-                bad(format!("output index `{i}` stands twice")).with_help("an output index stands once")
-            );
+        if !seen.insert(id) {
+            let message = format!("output index `{i}` stands twice");
+            return Err(bad(At::Output(j), message).with_help("an output index stands once"));
         }
         legs.push(id);
     }
@@ -221,6 +291,7 @@ fn build<N: AsRef<str>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::SourceMap;
 
     #[test]
     fn indices_are_named_by_strings_or_numbers() {
@@ -233,23 +304,68 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
-        let fault = |text: &str| instance_json("x.json", text, DType::F64).unwrap_err().message;
+        // the message, and what is underlined from which line and column on
+        let fault = |text: &str| {
+            let d = instance_json("x.json", text, DType::F64).unwrap_err();
+            let mut sources = SourceMap::default();
+            let source = sources.add("x.json", text);
+            let at = sources.position(source, d.span.start);
+            format!("{}:{} `{}` {}", at.line, at.column, sources.text(d.span), d.message)
+        };
         assert_eq!(
             fault("{\"inputs\": [],\n \"sizes\": {}}"),
-            "`x.json` is no instance: missing field `output` at line 2 column 13"
+            "2:13 `}` `x.json` is no instance: missing field `output`"
         );
         let half = fault(r#"{"inputs": [["i"]], "output": [], "sizes": {"i": -2}}"#);
-        assert!(
-            half.contains("no instance") && half.contains("`-2`") && half.contains("column 51"),
-            "{half}"
-        );
+        assert!(half.contains("no instance") && half.contains("`-2`") && half.starts_with("1:51"), "{half}");
         assert_eq!(
             fault("{\"inputs\": [[\"i\"]], \"output\": [],\n \"sizes\": {\"i\": 2, \"j\": 1, \"i\": 3}}"),
-            "`x.json` is no instance: index `i` has the sizes `2` and `3` at line 2 column 34"
+            "2:34 `}` `x.json` is no instance: index `i` has the sizes `2` and `3`"
         );
         let twice = r#"{"inputs": [["i"]], "output": [], "sizes": {"i": 2, "i": 2}}"#;
         assert!(instance_json("x.json", twice, DType::F64).is_ok());
+        for (text, want) in [
+            (
+                r#"{"inputs": [["i"], [7, "é"]], "output": [], "sizes": {"i": 2, "7": 2}}"#,
+                "1:24 `\"é\"` index `é` has no size",
+            ),
+            (
+                "{\"inputs\": [[\"i\"]],\n\"output\": [], \"sizes\": {\"i\": 0}}",
+                "2:30 `0` index `i` has size 0",
+            ),
+            (
+                r#"{"inputs": [["i"]], "output": ["i", "z"], "sizes": {"i": 2}}"#,
+                "1:37 `\"z\"` output index `z` is on no input",
+            ),
+            (
+                r#"{"inputs": [["i"]], "output": ["i", "i"], "sizes": {"i": 2}}"#,
+                "1:37 `\"i\"` output index `i` stands twice",
+            ),
+        ] {
+            assert_eq!(fault(text), want);
+        }
         assert!(fault("{\"inputs\"").contains("is not JSON"));
         assert!(fault(r#"{"inputs": [["i"]], "output": [], "sizes": {}}"#).contains("`i` has no size"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_einsum_is_underlined() {
+        let sizes = ["a", "b", "ü"].map(|i| (i.to_owned(), 2)).to_vec();
+        for (equation, want) in [
+            ("a b , bc -> ac", "c"),
+            ("ab,bü -> d", "d"),
+            ("ab->ab a", "a"),
+            ("aü,b*->a", "*"),
+            ("a...,b->a", "..."),
+            ("a>b", ">"),
+        ] {
+            let d = einsum(equation, &sizes, DType::F64).unwrap_err();
+            let text = &equation[d.span.start as usize..d.span.end as usize];
+            assert_eq!(text, want, "{equation}: {}", d.message);
+        }
+        let d = einsum("ab->ab a", &sizes, DType::F64).unwrap_err();
+        assert_eq!(d.span.start, 7, "the second of two");
+        let p = einsum(" a b, bü ", &sizes, DType::F64).unwrap();
+        assert_eq!((p.leaves.len(), p.outputs[0].axes.len()), (2, 2));
     }
 }

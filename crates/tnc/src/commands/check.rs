@@ -28,7 +28,7 @@ pub fn run(a: &Check, talk: Talk) -> Result<(), Error> {
         Format::Text => {}
     }
     if checked.failed() {
-        eprintln!("{}", checked.render(talk.color).trim_end());
+        out::say(checked.render(talk.color).trim_end());
         return Err(Error::Reported);
     }
     super::warn(&checked.render(talk.color), talk);

@@ -2,6 +2,7 @@
 
 use crate::Talk;
 use crate::args::Fmt;
+use crate::out;
 use tn_driver::Error;
 use tn_driver::data::write_whole;
 use tn_driver::format::{Formatted, format_file};
@@ -16,7 +17,7 @@ pub fn run(a: &Fmt, talk: Talk) -> Result<(), Error> {
             Formatted::Same => Ok(()),
             Formatted::Changed(_) if a.check => {
                 unformatted += 1;
-                eprintln!("not formatted: {}", path.display());
+                out::say(format_args!("not formatted: {}", path.display()));
                 Ok(())
             }
             Formatted::Changed(text) => Ok(write_whole(path, text.as_bytes())?),
@@ -24,7 +25,7 @@ pub fn run(a: &Fmt, talk: Talk) -> Result<(), Error> {
         if let Err(error) = result {
             match first {
                 None => first = Some(error),
-                Some(_) => eprintln!("{}", error.render(talk.color).trim_end()),
+                Some(_) => out::say(error.render(talk.color).trim_end()),
             }
         }
     }
