@@ -1,0 +1,3 @@
+fn main() -> Result<(), tn_build::Error> {
+    tn_build::Builder::new().grad(true).compile("layer.tn")
+}
