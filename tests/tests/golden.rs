@@ -4,7 +4,7 @@ use num_complex::Complex64;
 use std::collections::BTreeMap;
 use tn_driver::data::{DataArray, read_arrays};
 use tn_plan::ir::{Class, EntryKind};
-use tn_tests::emitted::{folder, run_cuda, run_rust, run_rust_with_the_crate};
+use tn_tests::emitted::{folder, measured, run_cuda, run_rust, run_rust_with_the_crate};
 use tn_tests::golden::{Case, cases_in};
 use tn_tests::network::{Job, Values, agree, all_entries, compile_text};
 
@@ -121,6 +121,13 @@ fn by_emitted_rust_with_the_runtime_crate() {
     let goldens = goldens(|_| true);
     let dir = folder(env!("CARGO_TARGET_TMPDIR"), "golden_crate").unwrap();
     check_all(&goldens, "Rust with the crate", &run_rust_with_the_crate(&jobs(&goldens), &dir).unwrap());
+    // choosing a version of a kernel takes no memory either
+    for job in jobs(&goldens) {
+        for entry in &job.plan.entries {
+            let (_, own) = measured(&job, entry.kind, &dir).unwrap();
+            assert_eq!(own, 0, "{} {:?} allocates", job.plan.name, entry.kind);
+        }
+    }
 }
 
 #[test]
