@@ -74,24 +74,39 @@ pub(super) struct Scan {
     /// The lowest leaves of the set, and the others.
     low: usize,
     high: usize,
-    /// Of the others all but the highest, which is always in the second part.
+    /// Of the others those that the first part may have.
     rest: usize,
+    /// Of the sets in a block, by bits, those that may be the first part.
+    lanes: u32,
     /// The block that is next, if there is one.
     next: Option<usize>,
 }
 
 impl Scan {
-    pub fn new(set: usize) -> Self {
+    /// The lowest leaf of the set is always in the second part: first parts come from the largest number to the smallest.
+    pub fn ordered(set: usize) -> Self {
+        let parts = set & (set - 1);
+        let lanes = (0..LANES).filter(|j| j & !(parts % LANES) == 0).fold(0, |m, j| m | 1 << j);
+        let rest = parts >> BITS;
+        Self { low: set % LANES, high: set >> BITS, rest, lanes, next: Some(rest) }
+    }
+
+    /// The highest leaf of the set is: half as many blocks, in an order that depends on the leaves.
+    pub fn fast(set: usize) -> Self {
         let high = set >> BITS;
         let rest = high & !(high.checked_ilog2().map_or(0, |top| 1 << top));
-        Self { low: set % LANES, high, rest, next: Some(rest) }
+        Self { low: set % LANES, high, rest, lanes: u32::MAX, next: Some(rest) }
     }
 
     /// The next parts that may pass this bar: they have these leaves and differ in the lowest ones; the bits say in which.
     pub fn next(&mut self, table: &Table, filter: Filter<'_>, cut: f32) -> Option<(usize, u32)> {
-        let (at, hits) = next_block(&table.0, filter, cut, self)?;
-        self.next = (at != 0).then(|| (at - 1) & self.rest);
-        Some((at << BITS, hits))
+        loop {
+            let (at, hits) = next_block(&table.0, filter, cut, self)?;
+            self.next = (at != 0).then(|| (at - 1) & self.rest);
+            if hits & self.lanes != 0 {
+                return Some((at << BITS, hits & self.lanes));
+            }
+        }
     }
 }
 
@@ -206,19 +221,25 @@ mod tests {
         ] {
             for set in 1..sets {
                 for cut in [6.0, 20.0, 45.0, f32::INFINITY] {
-                    let mut seen = vec![0; sets];
-                    let mut scan = Scan::new(set);
-                    while let Some((high, hits)) = scan.next(&t, filter, cut) {
-                        for j in (0..LANES).filter(|j| hits >> j & 1 == 1) {
-                            assert_eq!((high | j) & !set, 0, "a part has leaves of the set alone");
-                            seen[high | j] += 1;
+                    for (mut scan, in_order) in [(Scan::ordered(set), true), (Scan::fast(set), false)] {
+                        let (mut seen, mut last) = (vec![0; sets], sets);
+                        while let Some((high, hits)) = scan.next(&t, filter, cut) {
+                            for c in (0..LANES).rev().filter(|j| hits >> j & 1 == 1).map(|j| high | j) {
+                                assert_eq!(c & !set, 0, "a part has leaves of the set alone");
+                                assert!(!in_order || c < last);
+                                seen[c] += 1;
+                                last = c;
+                            }
                         }
-                    }
-                    for c in (1..set).filter(|c| c & !set == 0) {
-                        let want = usize::from(value(filter, c, set ^ c) <= cut);
-                        let both = set < LANES;
-                        assert!(seen[c] <= 1);
-                        assert_eq!(seen[c] + seen[set ^ c], want * (1 + usize::from(both)), "{set} {c}");
+                        for c in (1..set).filter(|c| c & !set == 0) {
+                            let want = usize::from(value(filter, c, set ^ c) <= cut);
+                            let both = !in_order && set < LANES;
+                            assert!(
+                                seen[c] <= 1
+                                    && (!in_order || c & set & set.wrapping_neg() == 0 || seen[c] == 0)
+                            );
+                            assert_eq!(seen[c] + seen[set ^ c], want * (1 + usize::from(both)), "{set} {c}");
+                        }
                     }
                 }
             }

@@ -96,7 +96,8 @@ impl Exact {
         let key = &self.key;
         // where few sets are alive, go over those instead of over all subsets
         let list = &live[if s & 1 == 1 && live[1].len() < live[0].len() { 1 } else { 0 }];
-        if SCAN * (list.len() as u64) < 1 << (count - 1) {
+        let worth = if count < CLASSES { 1 } else { SCAN };
+        if worth * (list.len() as u64) < 1 << (count - 1) {
             for &x in list {
                 let x = x as usize;
                 let c = if x & 1 == 1 { s ^ x } else { x };
@@ -178,7 +179,8 @@ impl Exact {
             Minimize::Peak => Filter::Held(size),
         };
         // every filter rules out splits that cannot be better; what passes is looked at
-        let mut scan = Scan::new(s);
+        // of equals the first is taken, and of few leaves many are equal: there the order is one that means something
+        let mut scan = if count < CLASSES { Scan::ordered(s) } else { Scan::fast(s) };
         while cut != DONE
             && let Some((high, mut hits)) = scan.next(key, filter, cut)
         {
