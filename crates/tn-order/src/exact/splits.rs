@@ -96,8 +96,8 @@ impl Exact {
         let key = &self.key;
         // where few sets are alive, go over those instead of over all subsets
         let list = &live[if s & 1 == 1 && live[1].len() < live[0].len() { 1 } else { 0 }];
-        let worth = if count < CLASSES { 1 } else { SCAN };
-        if worth * (list.len() as u64) < 1 << (count - 1) {
+        let dearer = if count < CLASSES { 1 } else { SCAN };
+        if dearer * (list.len() as u64) < 1 << (count - 1) {
             for &x in list {
                 let x = x as usize;
                 let c = if x & 1 == 1 { s ^ x } else { x };
