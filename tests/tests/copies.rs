@@ -133,6 +133,6 @@ fn a_placement_is_written_once_and_no_step_reads_zeros() {
     let steps = |items: &[Item]| items.iter().filter(|i| matches!(i, Item::Step(_))).count();
     assert_eq!(steps(&plan.entries[0].body), 1);
     assert!(plan.summary.peak_bytes <= 8 * (50 * 50 + 50));
-    let record = derivation::chain_text(&compiled, &options(false, ""));
+    let record = derivation::chain_text(&compiled, &[], &options(false, ""));
     assert!(!record.contains("I[a,b]"), "{record}");
 }

@@ -1,5 +1,6 @@
 //! What the joint optimiser promises: the same values, for less.
 
+use tn_driver::applied::{Without, applied};
 use tn_driver::pareto::run_pareto;
 use tn_driver::{Options, Rules, Source, derivation};
 use tn_plan::ir::{Class, EntryKind};
@@ -46,7 +47,7 @@ fn a_mera_expectation_value_shrinks_to_its_causal_cone() {
     let options = Options { grad: true, ..Options::default() };
     let compiled = compile_text(&mera_energy(8, 2, "f64", false), &options).unwrap();
     assert!(!compiled.unchecked.is_empty() && compiled.unchecked.iter().all(|n| n.starts_with("grad.")));
-    assert!(derivation::chain_text(&compiled, &options).contains("not compared with the program: grad."));
+    assert!(derivation::chain_text(&compiled, &[], &options).contains("not compared with the program: grad."));
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
     let source = Source::Text { name: "lora.tn".into(), text: LORA_LARGE.into() };
     let options = Options { grad: true, explain: true, ..Options::default() };
     let compiled = tn_driver::compile(&source, &options).unwrap();
-    let record = derivation::chain_json(&compiled);
+    let record = derivation::chain_json(&compiled, &applied(&compiled, &source, &options).unwrap());
     let hash = derivation::check(&source, &options, &record).unwrap();
     assert_eq!(record["dag_hash"], hash);
     let mut wrong = record.clone();
@@ -129,8 +130,58 @@ fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
     }
     let other = Options { seed: 1, ..options };
     assert!(derivation::check(&source, &other, &record).is_err());
-    let text = derivation::chain_text(&compiled, &other);
+    let text = derivation::chain_text(&compiled, &[], &other);
     assert!(text.contains("distribute") && text.contains("without it"), "{text}");
+}
+
+/// What the rules outside the graph did for a text, with a record that holds.
+fn rules_of(text: &str, options: Options) -> Vec<tn_driver::applied::Applied> {
+    let source = Source::Text { name: "t.tn".into(), text: text.into() };
+    let compiled = tn_driver::compile(&source, &options).unwrap();
+    let all = applied(&compiled, &source, &options).unwrap();
+    let record = derivation::chain_json(&compiled, &all);
+    derivation::check(&source, &options, &record).unwrap();
+    let told = record["rules"].as_array().unwrap();
+    assert!(told.len() == all.len() && told.iter().zip(&all).all(|(t, a)| t["rule"] == a.rule), "{told:?}");
+    if !all.is_empty() {
+        let mut wrong = record.clone();
+        wrong["rules"][0]["what"] = "nothing".into();
+        let error = derivation::check(&source, &options, &wrong).unwrap_err().to_string();
+        assert!(error.contains("`rules.0.what` is not what the source gives"), "{error}");
+    }
+    all
+}
+
+#[test]
+fn the_chain_tells_what_each_rule_outside_the_graph_is_worth() {
+    let grad = || Options { grad: true, ..Options::default() };
+    let copies = "network c {\n index i, j, k: 64\n param a[i], b[j], c[k]\n const D[i, j, k] = delta\n\
+        output y[] = D[i, j, k] * a[i] * b[j] * c[k]\n}";
+    let copies = copies.replace("param a[i], b[j], c[k]", "param a[i]\n param b[j]\n param c[k]");
+    let shared = "network s {\n index s[0..9]: 24\n param w[s[0], s[1]]\n\
+        output y[s[0], s[8]] = prod k in 0..8 { w[s[k], s[k+1]] }\n}";
+    let folded = "network f {\n index i, j, k: 8\n input x[k]\n const A[i, j] = identity\n\
+        const B[j, k] = ones\n output y[i] = exp(A[i, j]) * exp(B[j, k]) * x[k]\n}";
+    let limited = "network r {\n index i, j, k, l: 40\n param a[i, j]\n param b[j, k]\n param c[k, l]\n\
+        let u[i, k] = tanh(a[i, j] * b[j, k])\n let v[i, l] = tanh(u[i, k] * c[k, l])\n output y[] = v[i, l] * v[i, l]\n}";
+    let cases = [
+        ("copies", copies.as_str(), grad()),
+        ("isometry", &mera_energy(8, 3, "f64", true), Options::default()),
+        ("share", shared, Options::default()),
+        ("fold", folded, Options::default()),
+        ("remake", limited, Options { memory: Some(61_000), ..grad() }),
+    ];
+    for (rule, text, options) in cases {
+        let all = rules_of(text, options);
+        let one = all.iter().find(|a| a.rule == rule).unwrap_or_else(|| panic!("{rule} is not in {all:?}"));
+        let pays = match &one.without {
+            Without::More(gain) => *gain > 0.0,
+            Without::NoPlan(why) => !why.is_empty(),
+            Without::Untold => false,
+        };
+        assert!(pays, "{one:?}");
+    }
+    assert_eq!(rules_of("network n {\n index i: 3\n param a[i]\n output y[] = a[i] * a[i]\n}", grad()), []);
 }
 
 /// Two layers of a square lattice, too large for the exact search; parts of one layer are those of the other.
@@ -145,11 +196,11 @@ fn parts_of_several_candidates_make_one_plan() {
         let rules: Rules = off.parse().unwrap();
         let options = Options { grad: true, rules, trials: Some(8), explain: true, ..Options::default() };
         let compiled = tn_driver::compile(&source, &options).unwrap();
-        let record = derivation::chain_json(&compiled);
+        let record = derivation::chain_json(&compiled, &applied(&compiled, &source, &options).unwrap());
         derivation::check(&source, &options, &record).unwrap();
         let plan = compiled.plan().unwrap();
         let values = Job::drawn(plan, "norm", None, 5).unwrap().execute(1).unwrap();
-        (derivation::chain_text(&compiled, &options), record["candidates"].as_u64(), values)
+        (derivation::chain_text(&compiled, &[], &options), record["candidates"].as_u64(), values)
     });
     assert!(met.0.contains("candidate") && met.1 > Some(0), "{}", met.0);
     assert!(!alone.0.contains("candidate") && alone.1.is_none(), "{}", alone.0);

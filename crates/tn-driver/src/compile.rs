@@ -361,12 +361,12 @@ pub(crate) struct Planning<'a> {
     pub machine: &'a Machine,
 }
 
-/// The fastest plan of several trees.
-struct Fastest {
-    outcomes: Vec<Outcome>,
+/// The fastest plan of several trees, before the optimiser sees its dag.
+pub(crate) struct Fastest {
+    pub outcomes: Vec<Outcome>,
     dag: Dag,
     folded: Option<Dag>,
-    plan: Plan,
+    pub plan: Plan,
     /// What the first of them took.
     took: Duration,
 }
@@ -421,7 +421,7 @@ impl Planning<'_> {
 
     /// These trees or, where time is the objective, others of the search for which the plan is faster: the search knows sizes and no
     /// strides, so which of its best trees has the fastest kernels shows when they are scheduled.
-    fn fastest(&self, outcomes: Vec<Outcome>) -> Result<Fastest, Error> {
+    pub fn fastest(&self, outcomes: Vec<Outcome>) -> Result<Fastest, Error> {
         let Planning { prepared, networks, options, .. } = *self;
         let began = Instant::now();
         let dag = stages::dag(prepared, &outcomes, options, false)?;
@@ -445,11 +445,15 @@ impl Planning<'_> {
 
     /// The plan of these trees, whatever memory it takes.
     pub fn scheduled(&self, outcomes: Vec<Outcome>) -> Found {
-        let Planning { prepared, options, machine, .. } = *self;
         if outcomes.iter().any(|o| !is_storable(o) || endless(o)) {
             return Ok((outcomes, None));
         }
-        let mut fastest = self.fastest(outcomes)?;
+        self.optimised(self.fastest(outcomes)?)
+    }
+
+    /// A plan with its dag rewritten where that makes it better, verified.
+    pub fn optimised(&self, mut fastest: Fastest) -> Found {
+        let Planning { prepared, options, machine, .. } = *self;
         let clock = self.clock(fastest.took);
         let settled = joint::is_settled(&fastest.dag, &fastest.outcomes, options);
         let candidates = match settled || clock.is_over() || self.searcher.is_over(options) {

@@ -1,5 +1,6 @@
 //! How a plan follows from its source: the rewrites in words, and a record that a checker applies again.
 
+use crate::applied::{Applied, Without, applied};
 use crate::compile::{Compiled, compile};
 use crate::error::Error;
 use crate::hash::StableHash;
@@ -9,9 +10,11 @@ use crate::report::show_seconds;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tn_ir::dag::Dag;
-use tn_ir::program::NodeId;
 use tn_opt::Derivation;
 use tn_order::Minimize;
+
+/// A gain of less than this part of the whole is rounding, and not told.
+const LEAST: f64 = 1e-3;
 
 /// A hash of a dag: of every node, root and array.
 pub fn dag_hash(dag: &Dag) -> String {
@@ -26,27 +29,24 @@ pub fn dag_hash(dag: &Dag) -> String {
     hash.hex()
 }
 
-/// The steps from the source to the plan, in words.
-pub fn chain_text(c: &Compiled, options: &Options) -> String {
+/// The steps from the source to the plan, in words; `applied` is what [`crate::applied::applied`] says of the rules outside the graph.
+pub fn chain_text(c: &Compiled, applied: &[Applied], options: &Options) -> String {
     let mut out = String::from("from the source to the plan:\n");
-    let mut cancelled = 0;
-    for r in &c.prepared.regions {
-        let name = |n: &NodeId| c.prepared.program.nodes[*n].name.clone();
-        if !r.cancelled.is_empty() {
-            let mut names: Vec<String> = r.cancelled.iter().map(name).collect();
-            names.sort();
-            names.dedup();
-            let shown = names.iter().take(6).cloned().collect::<Vec<_>>().join(", ");
-            let more = if names.len() > 6 { ", …" } else { "" };
-            let (pairs, left) = (r.cancelled.len(), r.inputs.len());
-            let _ = writeln!(
-                out,
-                "  isometry     region {}: {pairs} isometries meet their conjugates and go ({shown}{more}); {left} factors of {} are left",
-                r.name,
-                left + 2 * pairs
-            );
-            cancelled += pairs;
-        }
+    let amount = |g: f64| match options.minimize {
+        Minimize::Time => show_seconds(g),
+        Minimize::Macs => format!("{g:.3e} multiply-adds"),
+        Minimize::Bytes | Minimize::Size | Minimize::Peak => format!("{g:.3e} bytes"),
+    };
+    let least = |cost: f64| LEAST * cost;
+    let figure = c.built.as_ref().map_or(0.0, |b| joint::figure(&b.plan.summary, options.minimize));
+    for a in applied {
+        let gain = match &a.without {
+            Without::More(x) if *x > least(figure) => format!("; without it {} more", amount(*x)),
+            Without::More(x) if -x > least(figure) => format!("; without it {} less", amount(-x)),
+            Without::NoPlan(why) => format!("; without it there is no plan: {why}"),
+            Without::More(_) | Without::Untold => String::new(),
+        };
+        let _ = writeln!(out, "  {:<12} {}{gain}", a.rule, a.what);
     }
     let Some(b) = &c.built else { return out };
     if let Some((first, more)) = c.unchecked.split_first() {
@@ -54,25 +54,18 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
         let _ = writeln!(out, "  not compared with the program: {first}{others}");
     }
     let Some(w) = &b.rewritten else {
-        let what = match (b.limit, cancelled) {
-            (Some(_), _) => "no rewrite that pays was found",
-            (None, 0) => "no rewrite pays: every region is contracted along its tree",
-            (None, _) => "no other rewrite pays",
+        let what = match (b.limit, applied.is_empty()) {
+            (Some(_), _) => "no rewrite that pays was found in the graph",
+            (None, true) => "no rewrite pays: every region is contracted along its tree",
+            (None, false) => "no other rewrite pays",
         };
         let by = b.limit.map_or(String::new(), |l| format!("; {} ended the optimiser", joint::limit_text(l)));
         let _ = writeln!(out, "  {what}{by}");
         return out;
     };
-    let gain = |g: f64| match options.minimize {
-        Minimize::Time => show_seconds(g),
-        Minimize::Bytes => format!("{g:.3e} bytes"),
-        _ => format!("{g:.3e} multiply-adds"),
-    };
-    // below this a gain is rounding
-    let least = 1e-3 * w.report.cost.1;
     for r in &w.report.chain {
         let measured =
-            if r.gain > least { format!(", without it {} more", gain(r.gain)) } else { String::new() };
+            if r.gain > least(w.report.cost.1) { format!(", without it {} more", amount(r.gain)) } else { String::new() };
         let _ = writeln!(out, "  {:<12} {}{measured}", r.rule, r.from);
         for to in &r.to {
             let _ = writeln!(out, "               -> {to}");
@@ -91,7 +84,8 @@ pub fn chain_text(c: &Compiled, options: &Options) -> String {
 }
 
 /// The same as a record: trees, applications of rules in order, the choice, and the hashes of the dag before and after.
-pub fn chain_json(c: &Compiled) -> Value {
+pub fn chain_json(c: &Compiled, applied: &[Applied]) -> Value {
+    let rules: Vec<Value> = applied.iter().map(Applied::json).collect();
     let regions: Vec<Value> = c
         .region_plans
         .iter()
@@ -99,11 +93,12 @@ pub fn chain_json(c: &Compiled) -> Value {
         .map(|(p, r)| json!({ "name": p.name, "ssa_path": p.ssa_path, "sliced_indices": p.sliced, "cancelled": r.cancelled.len() }))
         .collect();
     let Some(b) = &c.built else {
-        return json!({ "source_hash": c.prepared.source_hash, "regions": regions });
+        return json!({ "source_hash": c.prepared.source_hash, "regions": regions, "rules": rules });
     };
     let mut out = json!({
         "source_hash": c.prepared.source_hash,
         "regions": regions,
+        "rules": rules,
         "dag_hash": dag_hash(b.unfolded.as_deref().unwrap_or(&b.dag)),
         "unchecked": c.unchecked,
         "plan_hash": tn_codegen::plan_hash(&b.plan),
@@ -160,6 +155,10 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
         return Err(wrong("it belongs to another source or other options"));
     }
     let built = compiled.built.as_ref().ok_or_else(|| wrong("this network has no plan"))?;
+    if compiled.region_plans.iter().any(|r| r.time_limited) {
+        let why = "the clock ended the search, and a search that is ended by the clock finds other trees each time, help: make the record, and check it, with `--trials`";
+        return Err(Error::Input(format!("the record cannot be checked: {why} instead of `--max-time`")));
+    }
     let dag = built.unfolded.as_deref().unwrap_or(&built.dag);
     let before = built.rewritten.as_ref().map_or(dag, |w| &w.before);
     let after = match record.get("rounds") {
@@ -186,7 +185,7 @@ pub fn check(source: &Source, options: &Options, record: &Value) -> Result<Strin
         return Err(wrong("its rules do not lead to the dag that it names"));
     }
     // what the record tells beside: trees, rewrites and their gains, costs
-    if let Some(field) = differs(record, &chain_json(&compiled), "") {
+    if let Some(field) = differs(record, &chain_json(&compiled, &applied(&compiled, source, options)?), "") {
         return Err(wrong(&format!("its `{field}` is not what the source gives")));
     }
     if hash != dag_hash(dag) || text("plan_hash") != Some(tn_codegen::plan_hash(&built.plan)) {

@@ -7,6 +7,7 @@
 //! [`compile()`] is the whole road. Nothing here prints or exits; [`Error`] says what went wrong by what the user can do about it.
 
 pub mod analysis;
+pub mod applied;
 pub mod bind;
 pub mod cache;
 pub mod check;

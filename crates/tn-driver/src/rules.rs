@@ -179,6 +179,31 @@ impl Rules {
         })
     }
 
+    /// The same without a group or a single rule; `all` names every group.
+    ///
+    /// # Errors
+    /// A sentence: nothing is called so.
+    pub fn without(mut self, name: &str) -> Result<Rules, String> {
+        if name == "all" {
+            return Ok(Rules::NONE);
+        }
+        if let Some(k) = Rules::names().position(|r| r.0 == name) {
+            self.single |= 1 << k;
+            return Ok(self);
+        }
+        let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
+            let known: Vec<&str> = GROUPS.iter().map(|g| g.0).chain(Rules::names().map(|r| r.0)).collect();
+            let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
+            let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            return Err(format!(
+                "no rule or group of rules is called `{name}`, there are `all`, `{}`{help}",
+                known.join("`, `")
+            ));
+        };
+        *self.flags()[k] = false;
+        Ok(self)
+    }
+
     /// The scalar rules that are on.
     pub(crate) fn scalar(&self) -> ScalarRules {
         let on = SCALAR_RULES.iter().enumerate().filter(|(_, r)| self.is_on(r.name));
@@ -205,29 +230,8 @@ impl FromStr for Rules {
     type Err = String;
     /// All rules but the named groups and single rules, comma-separated; `all` names every group.
     fn from_str(text: &str) -> Result<Rules, String> {
-        let mut rules = Rules::default();
-        for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            if name == "all" {
-                rules = Rules::NONE;
-                continue;
-            }
-            if let Some(k) = Rules::names().position(|r| r.0 == name) {
-                rules.single |= 1 << k;
-                continue;
-            }
-            let Some(k) = GROUPS.iter().position(|g| g.0 == name) else {
-                let known: Vec<&str> =
-                    GROUPS.iter().map(|g| g.0).chain(Rules::names().map(|r| r.0)).collect();
-                let near = tn_dsl::diag::did_you_mean(name, known.iter().copied());
-                let help = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-                return Err(format!(
-                    "no rule or group of rules is called `{name}`, there are `all`, `{}`{help}",
-                    known.join("`, `")
-                ));
-            };
-            *rules.flags()[k] = false;
-        }
-        Ok(rules)
+        let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
+        names.into_iter().try_fold(Rules::default(), |rules, name| rules.without(name))
     }
 }
 

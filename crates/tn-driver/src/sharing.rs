@@ -7,11 +7,11 @@
 use crate::compile::{Found, Planning, endless, is_storable};
 use crate::options::Options;
 use crate::search::{MEMORY_SHARE, Searcher};
-use crate::stages::Built;
+use crate::stages::{self, Built};
 use std::collections::{BTreeMap, HashMap};
 use tn_order::{Minimize, Network, Outcome, Repeats, Shared, Tree, aligned, evaluate, log2_unshared, shared};
 use tn_plan::cost::peak_bytes_at_max;
-use tn_plan::ir::EntryKind;
+use tn_plan::ir::{EntryKind, Plan};
 
 /// What repeats leaves of a region is always searched if it has at most so many tensors.
 const SMALL_REST: usize = 64;
@@ -81,7 +81,7 @@ impl<'a> Sharing<'a> {
         };
         let Some(mut repeats) = Repeats::find(&self.nets, &self.colours, &asked) else {
             let outcomes = searcher.all(prepared, networks, options, &BTreeMap::new(), MEMORY_SHARE)?;
-            return planning.built(self.put_right(outcomes, options.minimize));
+            return planning.built(self.put_right(planning, outcomes));
         };
         // regions of which no tree without repeats comes near are not searched as a whole
         let best = repeats.shared().log2_cost + CLEAR_LOG2;
@@ -100,7 +100,7 @@ impl<'a> Sharing<'a> {
         if far.len() == self.nets.len() {
             return planning.built(outcomes);
         }
-        let first = self.put_right(outcomes, options.minimize);
+        let first = self.put_right(planning, outcomes);
         if others.is_empty() {
             return planning.built(first);
         }
@@ -119,21 +119,50 @@ impl<'a> Sharing<'a> {
         let mut second = first.clone();
         for ((k, &place), tree) in self.places.iter().enumerate().zip(trees) {
             if tree != before[k] {
-                second[place] = self.outcome(k, tree);
+                // the search's trees still meet in the graph
+                let Outcome { tree: old, mut others, .. } = second[place].clone();
+                others.insert(0, old);
+                second[place] = Outcome { others, ..self.outcome(k, tree) };
             }
         }
         self.better(planning, first, second, cost - estimate)
     }
 
-    /// The trees of the search, with operands exchanged where that makes more steps equal.
-    fn put_right(&self, mut outcomes: Vec<Outcome>, kind: Minimize) -> Vec<Outcome> {
+    /// The trees of the search, with operands exchanged where that makes more steps equal, if the dag is smaller then: it finds some equal
+    /// steps by itself, whichever operand is named first, and new positions of axes may hide others from it.
+    fn put_right(&self, planning: &Planning<'a>, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         let before: Vec<&Tree> = self.places.iter().map(|&p| &outcomes[p].tree).collect();
-        let Some(after) = aligned(&self.nets, &self.colours, &before) else { return outcomes };
-        let count = shared(&self.nets, &self.colours, &before, kind).contractions;
-        if self.cost(&after, kind).contractions < count {
-            self.places.iter().zip(after).for_each(|(&p, tree)| outcomes[p].tree = tree);
+        let usable = outcomes.iter().all(|o| is_storable(o) && !endless(o));
+        let Some(after) = self.aligned(&before).filter(|_| usable) else { return outcomes };
+        let mut other = outcomes.clone();
+        self.places.iter().zip(&after).for_each(|(&p, tree)| other[p].tree = tree.clone());
+        let nodes = |outcomes: &[Outcome]| {
+            let dag = stages::dag(planning.prepared, outcomes, planning.options, false);
+            dag.map_or(usize::MAX, |d| d.len())
+        };
+        if nodes(&other) >= nodes(&outcomes) {
+            return outcomes;
         }
-        outcomes
+        // the trees that meet them in the graph have these steps too
+        for k in 0..other.iter().map(|o| o.others.len()).max().unwrap_or(0) {
+            let (nets, colours) = ([self.nets.as_slice(); 2].concat(), [self.colours.as_slice(); 2].concat());
+            let meeting = self.places.iter().zip(&after).map(|(&p, tree)| other[p].others.get(k).unwrap_or(tree));
+            let trees: Vec<&Tree> = after.iter().chain(meeting).collect();
+            let Some(found) = aligned(&nets, &colours, &trees) else { continue };
+            for (&p, tree) in self.places.iter().zip(found.into_iter().skip(after.len())) {
+                if let Some(o) = other[p].others.get_mut(k) {
+                    *o = tree;
+                }
+            }
+        }
+        other
+    }
+
+    /// The trees with operands exchanged, if fewer contractions are different then.
+    fn aligned(&self, trees: &[&Tree]) -> Option<Vec<Tree>> {
+        let count = |trees: &[&Tree]| shared(&self.nets, &self.colours, trees, Minimize::Macs).contractions;
+        let after = aligned(&self.nets, &self.colours, trees)?;
+        (count(&after.iter().collect::<Vec<_>>()) < count(trees)).then_some(after)
     }
 
     /// The best choice for each region of its tree from the search and its tree with repeats, with what all cost together.
@@ -190,8 +219,10 @@ impl<'a> Sharing<'a> {
         if !first.iter().all(usable) || steps > MANY_STEPS && gain > CLEAR_LOG2 {
             return planning.built(second);
         }
-        let (one, other) = (planning.built(first)?, planning.built(second)?);
-        Ok(if is_better(&other, &one, options.minimize) { other } else { one })
+        // what the optimiser makes of either depends on the trees far less than the plans do, and takes longer than they
+        let (one, other) = (planning.fastest(first)?, planning.fastest(second)?);
+        let [x, y] = [&one, &other].map(|f| worth(&f.outcomes, &f.plan, options.minimize));
+        planning.optimised(if is_less(y, x) { other } else { one })
     }
 }
 
@@ -206,15 +237,20 @@ fn improve(repeats: &mut Repeats<'_>, k: usize, searcher: &Searcher, options: &O
 
 /// Whether the plan of `a` is better under the objective than that of `b`, by more than rounding.
 fn is_better(a: &(Vec<Outcome>, Option<Built>), b: &(Vec<Outcome>, Option<Built>), kind: Minimize) -> bool {
-    let (a, b) = (worth(a, kind), worth(b, kind));
+    let of = |(outcomes, built): &(Vec<Outcome>, Option<Built>)| match built {
+        Some(built) => worth(outcomes, &built.plan, kind),
+        None => (f64::INFINITY, f64::INFINITY),
+    };
+    is_less(of(a), of(b))
+}
+
+fn is_less(a: (f64, f64), b: (f64, f64)) -> bool {
     let less = |x: f64, y: f64| x < y * (1.0 - 1e-9);
     less(a.0, b.0) || !less(b.0, a.0) && less(a.1, b.1)
 }
 
 /// What a plan is worth, less is better: the objective, then multiply-adds.
-fn worth((outcomes, built): &(Vec<Outcome>, Option<Built>), kind: Minimize) -> (f64, f64) {
-    let Some(built) = built else { return (f64::INFINITY, f64::INFINITY) };
-    let plan = &built.plan;
+fn worth(outcomes: &[Outcome], plan: &Plan, kind: Minimize) -> (f64, f64) {
     let backward = plan.entries.iter().any(|e| e.kind == EntryKind::Vjp);
     let counts = |kind: EntryKind| match kind {
         EntryKind::Forward => !backward,

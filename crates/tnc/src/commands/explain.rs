@@ -4,8 +4,9 @@ use super::{Manner, options, planned};
 use crate::args::{Explain, Format};
 use crate::{Talk, out};
 use std::fmt::Write;
+use tn_driver::applied::{Applied, applied};
 use tn_driver::values::show_bytes;
-use tn_driver::{Error, Row, Rules, check, derivation, live};
+use tn_driver::{Compiled, Error, Row, Rules, check, derivation, live};
 use tn_dsl::diag::{Code, did_you_mean};
 use tn_plan::ir::{Plan, RegionPlan};
 
@@ -36,6 +37,12 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         let hash = derivation::check(&a.what.source(), &options, &record)?;
         return out::result(format!("the record holds: dag {hash}\n").as_bytes(), a.output.as_deref());
     }
+    // the source is planned again without each rule that did something
+    let chain = |c: &Compiled| -> Result<(Vec<Applied>, tn_driver::Options), Error> {
+        let (mut options, _progress) = options(&a.what, &a.search, Manner::Kept, talk)?;
+        more(&mut options);
+        Ok((applied(c, &a.what.source(), &options)?, options))
+    };
     let planned = planned(&a.what, &a.search, more, Manner::Kept, talk)?;
     if a.format == Some(Format::Json) {
         let super::Planned::Fresh(c) = &planned else {
@@ -43,7 +50,8 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
                 "a plan file has no record of how it came about, help: give the source".into(),
             ));
         };
-        return out::result(&out::json(&derivation::chain_json(c)), a.output.as_deref());
+        let (applied, _) = chain(c)?;
+        return out::result(&out::json(&derivation::chain_json(c, &applied)), a.output.as_deref());
     }
     let mut text = String::new();
     let regions: &[RegionPlan] = match &planned {
@@ -60,8 +68,8 @@ pub fn run(a: &Explain, talk: Talk) -> Result<(), Error> {
         region(&mut text, r);
     }
     if let super::Planned::Fresh(c) = &planned {
-        let (options, _) = options(&a.what, &a.search, Manner::Kept, talk)?;
-        text.push_str(&derivation::chain_text(c, &options));
+        let (applied, options) = chain(c)?;
+        text.push_str(&derivation::chain_text(c, &applied, &options));
     }
     if let Ok(plan) = planned.plan() {
         text.push_str(&tn_driver::report::regimes_text(plan));
