@@ -47,7 +47,9 @@ fn a_mera_expectation_value_shrinks_to_its_causal_cone() {
     let options = Options { grad: true, ..Options::default() };
     let compiled = compile_text(&mera_energy(8, 2, "f64", false), &options).unwrap();
     assert!(!compiled.unchecked.is_empty() && compiled.unchecked.iter().all(|n| n.starts_with("grad.")));
-    assert!(derivation::chain_text(&compiled, &[], &options).contains("not compared with the program: grad."));
+    assert!(
+        derivation::chain_text(&compiled, &[], &options).contains("not compared with the program: grad.")
+    );
 }
 
 #[test]
@@ -137,6 +139,7 @@ fn a_record_of_the_rewrites_is_replayed_and_a_wrong_one_is_not() {
 /// What the rules outside the graph did for a text, with a record that holds.
 fn rules_of(text: &str, options: Options) -> Vec<tn_driver::applied::Applied> {
     let source = Source::Text { name: "t.tn".into(), text: text.into() };
+    let options = Options { explain: true, ..options };
     let compiled = tn_driver::compile(&source, &options).unwrap();
     let all = applied(&compiled, &source, &options).unwrap();
     let record = derivation::chain_json(&compiled, &all);
@@ -158,18 +161,19 @@ fn the_chain_tells_what_each_rule_outside_the_graph_is_worth() {
     let copies = "network c {\n index i, j, k: 64\n param a[i], b[j], c[k]\n const D[i, j, k] = delta\n\
         output y[] = D[i, j, k] * a[i] * b[j] * c[k]\n}";
     let copies = copies.replace("param a[i], b[j], c[k]", "param a[i]\n param b[j]\n param c[k]");
-    let shared = "network s {\n index s[0..9]: 24\n param w[s[0], s[1]]\n\
-        output y[s[0], s[8]] = prod k in 0..8 { w[s[k], s[k+1]] }\n}";
+    let shared = "network s {\n index s[0..34]: 24\n param w[s[0], s[1]]\n\
+        output y[s[0], s[33]] = prod k in 0..33 { w[s[k], s[k+1]] }\n}";
     let folded = "network f {\n index i, j, k: 8\n input x[k]\n const A[i, j] = identity\n\
         const B[j, k] = ones\n output y[i] = exp(A[i, j]) * exp(B[j, k]) * x[k]\n}";
-    let limited = "network r {\n index i, j, k, l: 40\n param a[i, j]\n param b[j, k]\n param c[k, l]\n\
-        let u[i, k] = tanh(a[i, j] * b[j, k])\n let v[i, l] = tanh(u[i, k] * c[k, l])\n output y[] = v[i, l] * v[i, l]\n}";
+    let limited = "network r {\n index b: 200\n index i, j, k, l, m: 8\n input x[b, i]\n param p[i, j]\n param q[j, k]\n\
+        param r[k, l]\n param s[l, m]\n let u[b, j] = tanh(x[b, i] * p[i, j])\n let v[b, k] = tanh(u[b, j] * q[j, k])\n\
+        let w[b, l] = tanh(v[b, k] * r[k, l])\n let z[b, m] = tanh(w[b, l] * s[l, m])\n output y[] = z[b, m] * z[b, m]\n}";
     let cases = [
         ("copies", copies.as_str(), grad()),
         ("isometry", &mera_energy(8, 3, "f64", true), Options::default()),
-        ("share", shared, Options::default()),
+        ("share", shared, grad()),
         ("fold", folded, Options::default()),
-        ("remake", limited, Options { memory: Some(61_000), ..grad() }),
+        ("remake", limited, Options { memory: Some(60_000), wrt: Some("p,q,r,s".into()), ..grad() }),
     ];
     for (rule, text, options) in cases {
         let all = rules_of(text, options);

@@ -101,9 +101,10 @@ fn found(c: &Compiled, options: &Options) -> Result<Vec<Applied>, Error> {
     if on("support") {
         out.extend(support(c, options)?);
     }
-    let candidates = b.rewritten.as_ref().map_or(0, |w| w.report.derivation.candidates);
-    if candidates > 0 {
-        let what = format!("{candidates} other trees of the search are in the graph");
+    let report = b.rewritten.as_ref().map(|w| &w.report);
+    if let Some(report) = report.filter(|r| r.chain.iter().any(|c| c.rule == tn_opt::CANDIDATE)) {
+        let candidates = report.derivation.candidates;
+        let what = format!("{candidates} other trees of the search are in the graph, and parts of them pay");
         out.push(Applied::new("meet", what));
     }
     if let Some(unfolded) = &b.unfolded {
@@ -134,14 +135,16 @@ fn copies(prepared: &Prepared) -> Option<Applied> {
     let gone: usize =
         written.iter().map(|r| r.inputs.len() - left.get(&r.result).unwrap_or(&0).min(&r.inputs.len())).sum();
     (gone > 0).then(|| {
-        Applied::new("copies", format!("{gone} copy tensors make indices equal, and are not there as factors"))
+        Applied::new(
+            "copies",
+            format!("{gone} copy tensors make indices equal, and are not there as factors"),
+        )
     })
 }
 
 /// The isometries that met their conjugates.
 fn isometries(prepared: &Prepared, r: &Region) -> Option<Applied> {
-    let mut names: Vec<&str> =
-        r.cancelled.iter().map(|&n| prepared.program.nodes[n].name.as_str()).collect();
+    let mut names: Vec<&str> = r.cancelled.iter().map(|&n| prepared.program.nodes[n].name.as_str()).collect();
     let (pairs, left) = (names.len(), r.inputs.len());
     names.sort_unstable();
     names.dedup();

@@ -64,8 +64,11 @@ pub fn chain_text(c: &Compiled, applied: &[Applied], options: &Options) -> Strin
         return out;
     };
     for r in &w.report.chain {
-        let measured =
-            if r.gain > least(w.report.cost.1) { format!(", without it {} more", amount(r.gain)) } else { String::new() };
+        let measured = if r.gain > least(w.report.cost.1) {
+            format!(", without it {} more", amount(r.gain))
+        } else {
+            String::new()
+        };
         let _ = writeln!(out, "  {:<12} {}{measured}", r.rule, r.from);
         for to in &r.to {
             let _ = writeln!(out, "               -> {to}");

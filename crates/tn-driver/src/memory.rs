@@ -5,7 +5,7 @@
 //! none fits, the region with the largest peak is
 //! searched again for a tree of a smaller peak (by the objective, and by the peak alone), sliced where needed; if there is none, it is sliced to
 //! half its largest result. This goes on, each time under every policy, until
-//! something fits and a little longer; with a time limit, what is left of the time goes to better trees within the same peak. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
+//! something fits and a little longer, and then for a peak between that of the trees that fit and that of the first ones, if much of the limit is unused; with a time limit, what is left of the time goes to better trees within the same peak. The plan with the lowest modelled time among those that fit is kept. The number of rounds is bounded.
 //!
 //! With a time limit, the last part of the time goes to slices of the trees that are there, if nothing fits by then; that takes a little longer
 //! than the time rather than to end without a plan.
@@ -14,24 +14,25 @@
 //! error names as the smallest peak is found again when it is the limit.
 
 mod base;
+mod closing;
 mod late;
+mod refusal;
 
 use base::Base;
 pub use late::spare;
+use refusal::{beyond_all_memory, held_bytes, infeasible};
 
 use crate::compile::{Prepared, endless};
-use crate::error::{Error, Infeasible, Limit, from_log2};
+use crate::error::Error;
 use crate::joint;
-use crate::live::live_at_worst;
 use crate::options::Options;
 use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built, Target};
 use crate::watch::{Figure, Seen};
-use tn_ir::size::SymbolKind;
 use tn_order::{Minimize, Network, Outcome};
 use tn_plan::SavePolicy;
-use tn_plan::cost::{Machine, declared_max, peak_bytes_at_max};
-use tn_plan::ir::{Class, Plan};
+use tn_plan::cost::{Machine, peak_bytes_at_max};
+use tn_plan::ir::Plan;
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
@@ -57,20 +58,8 @@ const FAR: u128 = 8;
 const PARTS: [f64; 4] = [3.0, 8.0, 24.0, 96.0];
 /// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
 const SEARCHED: f64 = 0.85;
-/// Bytes (log2) of leaves and outputs beyond which no memory limit is worth a search: a pebibyte.
-const MOST_HELD: f64 = 50.0;
 /// Trees with larger results are not even scheduled.
 const MAX_LOG2_ELEMENTS: f64 = 50.0;
-
-/// What no order and no slicing can change: what the caller holds, in the entry where that is most.
-fn held_bytes(plan: &Plan) -> u128 {
-    let held = plan.entries.iter().map(|e| {
-        let caller = e.buffers.iter().filter(|b| !matches!(b.class, Class::Saved | Class::Workspace));
-        let n = caller.map(|b| b.len.eval(|s| declared_max(plan, s))).fold(0i128, i128::saturating_add);
-        n.saturating_mul(plan.dtype.bytes() as i128)
-    });
-    u128::try_from(held.max().unwrap_or(0)).unwrap_or(0)
-}
 
 struct Search<'a> {
     prepared: &'a Prepared,
@@ -84,6 +73,8 @@ struct Search<'a> {
     spare: Option<Fitting>,
     /// The plan with the smallest peak, of those that are tried whatever the limit.
     smallest: Option<Smallest>,
+    /// How many plans fitted.
+    fitted: usize,
     /// Whether a plan that saves everything was too large.
     binds: bool,
     /// Whether what is tried now depends on the limit.
@@ -119,6 +110,7 @@ impl<'a> Search<'a> {
             best: None,
             spare: None,
             smallest: None,
+            fitted: 0,
             binds: false,
             aimed: false,
             endless: false,
@@ -208,6 +200,7 @@ impl<'a> Search<'a> {
     /// Keeps a plan if it fits and is the best of those.
     fn offer(&mut self, peak: u128, base: &Base, plan: Plan) {
         let cost = joint::figure(&plan.summary, self.options.minimize);
+        self.fitted += usize::from(peak <= self.limit);
         if peak <= self.limit && self.best.as_ref().is_none_or(|b| cost < b.cost) {
             if let Some(tell) = self.options.watch.as_ref().and_then(|w| w.tell.as_ref()) {
                 tell(&Seen::Plan(Figure { minimize: self.options.minimize, log10: cost.log10() }));
@@ -372,7 +365,7 @@ pub fn within(
     let limit = options.memory.unwrap_or(u64::MAX);
     beyond_all_memory(prepared, limit)?;
     let mut search = Search { spare, ..Search::new(prepared, networks, options, machine) };
-    let mut outcomes = first;
+    let mut outcomes = first.clone();
     let mut peak = search.attempt(&outcomes)?;
     let binds = search.binds;
     // Where another tree, a rewritten program or one that saves less fits, nothing more is needed. What the rounds find may be faster
@@ -428,6 +421,9 @@ pub fn within(
             _ => left - 1,
         };
     }
+    if rounds > 0 {
+        search.close_in(&first, searcher)?;
+    }
     let over = search.best.is_none() && searcher.is_late(options, SEARCHED);
     let is_done = over && search.spare.is_some();
     if !search.is_hopeless() && !is_done {
@@ -477,31 +473,6 @@ fn cheaper(a: &Fitting, b: &Fitting) -> std::cmp::Ordering {
     a.cost.total_cmp(&b.cost)
 }
 
-/// Where leaves and outputs alone are more than any machine has, nothing is searched for.
-///
-/// # Errors
-/// [`Error::Infeasible`] if they are.
-fn beyond_all_memory(prepared: &Prepared, limit: u64) -> Result<(), Error> {
-    let program = &prepared.program;
-    let size = |i: &tn_ir::program::IndexId| (program.indices[*i].size.value.max(1) as f64).log2();
-    let width = (program.dtype.bytes() as f64).log2();
-    let bytes = |legs: &[tn_ir::program::IndexId]| legs.iter().map(size).sum::<f64>() + width;
-    let leaves = program.leaves.iter().map(|l| (l.name.clone(), bytes(&l.legs)));
-    let outputs = program.outputs.iter().map(|o| (o.name.clone(), bytes(&program.nodes[o.node].legs)));
-    let mut held: Vec<(String, f64)> = leaves.chain(outputs).collect();
-    held.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let largest = held.first().map_or(0.0, |h| h.1);
-    let total = largest + held.iter().map(|h| (h.1 - largest).exp2()).sum::<f64>().max(1.0).log2();
-    if total <= MOST_HELD {
-        return Ok(());
-    }
-    let tensors = held.into_iter().take(4).map(|(name, bytes)| (name, from_log2(bytes))).collect();
-    let help =
-        "parameters, inputs and outputs alone take more than any machine has; a smaller network is needed";
-    let (limit, smallest) = (Limit::Memory(limit), from_log2(total));
-    Err(Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: vec![help.into()] })))
-}
-
 fn largest(outcomes: &[Outcome], open: &[bool]) -> Option<usize> {
     let mut best: Option<usize> = None;
     for (k, o) in outcomes.iter().enumerate() {
@@ -545,52 +516,6 @@ fn smaller(
     let now = &outcomes[r].cost;
     let found = searcher.search(&prepared.regions[r], &networks[r], options, target, MEMORY_SHARE).ok();
     found.filter(|o| o.cost.log2_max_size < now.log2_max_size || o.cost.log2_peak_inter < now.log2_peak_inter)
-}
-
-fn infeasible(
-    smallest: Option<(u128, Plan)>,
-    limit: u64,
-    outcomes: &[Outcome],
-    prepared: &Prepared,
-    mut more: Vec<String>,
-) -> Error {
-    let limit = Limit::Memory(limit);
-    let Some((smallest, plan)) = smallest else {
-        // Nothing was small enough to be scheduled: the trees say how much at least.
-        let width = (prepared.program.dtype.bytes() as f64).log2();
-        let peak = |o: &Outcome| o.cost.log2_peak;
-        let worst = (0..outcomes.len()).max_by(|&a, &b| peak(&outcomes[a]).total_cmp(&peak(&outcomes[b])));
-        let smallest = from_log2(worst.map_or(0.0, |r| peak(&outcomes[r])) + width);
-        let tensor = |r: usize| {
-            let name = format!("the largest result of `{}`", prepared.regions[r].name);
-            (name, from_log2(outcomes[r].cost.log2_max_size + width))
-        };
-        let tensors = worst.map(tensor).into_iter().collect();
-        more.push("allow more memory, or more trials of the search with `--trials`".to_owned());
-        return Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help: more }));
-    };
-    let held = held_bytes(&plan);
-    let mut help = Vec::new();
-    if let Limit::Memory(limit) = limit {
-        if held > limit as u128 {
-            help.push(format!(
-                "parameters, inputs and outputs alone take `{held}` bytes; a smaller network or element type is needed"
-            ));
-            help.append(&mut more);
-        } else {
-            help.push(format!("allow `--memory {smallest}`"));
-            help.append(&mut more);
-            help.push("more trials (`--trials`) may find smaller trees".into());
-        }
-    }
-    if plan.symbols.iter().any(|s| matches!(s.kind, SymbolKind::Dyn { max: Some(_), .. })) {
-        help.push(
-            "the limit must hold up to the declared maximum of run-time sizes; declare a smaller `max`"
-                .into(),
-        );
-    }
-    let tensors = live_at_worst(&plan, &|s| declared_max(&plan, s));
-    Error::Infeasible(Box::new(Infeasible { limit, smallest, tensors, help }))
 }
 
 #[cfg(test)]

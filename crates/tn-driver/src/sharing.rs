@@ -4,12 +4,15 @@
 //! are read more than once, the regions get a second tree each (`tn_order::Repeats`), made for all of them together. Which trees are taken
 //! is decided by what is lowered: both dags are scheduled, and the better plan under the objective is kept.
 
-use crate::compile::{Found, Planning, endless, is_storable};
+use crate::compile::{Fastest, Found, Planning, endless, is_storable};
+use crate::error::Error;
 use crate::options::Options;
 use crate::search::{MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built};
 use std::collections::{BTreeMap, HashMap};
-use tn_order::{Minimize, Network, Outcome, Repeats, Shared, Tree, aligned, evaluate, log2_unshared, shared};
+use tn_order::{
+    Minimize, Network, Outcome, Repeats, Shared, Tree, aligned, evaluate, in_order, log2_unshared, shared,
+};
 use tn_plan::cost::peak_bytes_at_max;
 use tn_plan::ir::{EntryKind, Plan};
 
@@ -98,7 +101,10 @@ impl<'a> Sharing<'a> {
         let search = if others.is_empty() { options } else { &less };
         let outcomes = searcher.all(prepared, networks, search, &known, MEMORY_SHARE)?;
         if far.len() == self.nets.len() {
-            return planning.built(outcomes);
+            return match self.is_planned_twice(planning, &outcomes) {
+                true => planning.optimised(self.ordered(planning, outcomes)?),
+                false => planning.built(outcomes),
+            };
         }
         let first = self.put_right(planning, outcomes);
         if others.is_empty() {
@@ -146,7 +152,8 @@ impl<'a> Sharing<'a> {
         // the trees that meet them in the graph have these steps too
         for k in 0..other.iter().map(|o| o.others.len()).max().unwrap_or(0) {
             let (nets, colours) = ([self.nets.as_slice(); 2].concat(), [self.colours.as_slice(); 2].concat());
-            let meeting = self.places.iter().zip(&after).map(|(&p, tree)| other[p].others.get(k).unwrap_or(tree));
+            let meeting =
+                self.places.iter().zip(&after).map(|(&p, tree)| other[p].others.get(k).unwrap_or(tree));
             let trees: Vec<&Tree> = after.iter().chain(meeting).collect();
             let Some(found) = aligned(&nets, &colours, &trees) else { continue };
             for (&p, tree) in self.places.iter().zip(found.into_iter().skip(after.len())) {
@@ -220,9 +227,30 @@ impl<'a> Sharing<'a> {
             return planning.built(second);
         }
         // what the optimiser makes of either depends on the trees far less than the plans do, and takes longer than they
-        let (one, other) = (planning.fastest(first)?, planning.fastest(second)?);
-        let [x, y] = [&one, &other].map(|f| worth(&f.outcomes, &f.plan, options.minimize));
-        planning.optimised(if is_less(y, x) { other } else { one })
+        let (one, other) = (planning.fastest(first)?, self.ordered(planning, second)?);
+        planning.optimised(better(one, other, options.minimize))
+    }
+
+    /// Whether it is worth to plan these trees in two ways.
+    fn is_planned_twice(&self, planning: &Planning<'a>, outcomes: &[Outcome]) -> bool {
+        let steps: usize = outcomes.iter().map(|o| o.tree.ssa_path.len()).sum();
+        let usable = outcomes.iter().all(|o| is_storable(o) && !endless(o));
+        planning.options.memory.is_none() && usable && steps <= MANY_STEPS
+    }
+
+    /// The plan of these trees, with the operands of repeated steps as they are or in the order of the inputs: which axes results have
+    /// first decides what their kernels take.
+    fn ordered(&self, planning: &Planning<'a>, outcomes: Vec<Outcome>) -> Result<Fastest, Error> {
+        let trees: Vec<&Tree> = self.places.iter().map(|&p| &outcomes[p].tree).collect();
+        let after = in_order(&self.nets, &self.colours, &trees);
+        let other = after.filter(|_| self.is_planned_twice(planning, &outcomes)).map(|after| {
+            let mut other = outcomes.clone();
+            self.places.iter().zip(after).for_each(|(&p, tree)| other[p].tree = tree);
+            other
+        });
+        let one = planning.fastest(outcomes)?;
+        let Some(other) = other else { return Ok(one) };
+        Ok(better(one, planning.fastest(other)?, planning.options.minimize))
     }
 }
 
@@ -233,6 +261,12 @@ fn improve(repeats: &mut Repeats<'_>, k: usize, searcher: &Searcher, options: &O
     {
         repeats.offer(k, tree);
     }
+}
+
+/// The better of two plans; the first of equals.
+fn better(one: Fastest, other: Fastest, kind: Minimize) -> Fastest {
+    let [x, y] = [&one, &other].map(|f| worth(&f.outcomes, &f.plan, kind));
+    if is_less(y, x) { other } else { one }
 }
 
 /// Whether the plan of `a` is better under the objective than that of `b`, by more than rounding.

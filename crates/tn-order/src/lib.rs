@@ -47,7 +47,7 @@ pub use naive::naive;
 pub use network::{Network, NetworkError};
 pub use options::{After, Callback, Infeasible, Minimize, Options, Outcome, Progress, Report};
 pub use plan::plan;
-pub use repeats::{Repeats, Shared, aligned, log2_unshared, shared};
+pub use repeats::{Repeats, Shared, aligned, in_order, log2_unshared, shared};
 pub use tree::{PathError, Tree, from_linear_path, from_ssa_path, linear_path};
 
 /// A hash of the sources of this crate: equal searches give equal plans only where this agrees.

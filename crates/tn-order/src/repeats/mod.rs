@@ -19,6 +19,7 @@ use crate::rng::Rng;
 use crate::simplify::simplify;
 use crate::{Minimize, Network, Options, Tree, evaluate};
 use replace::{Limits, Moment, Replaced, Rest, Taste, replace};
+use std::collections::HashMap;
 use table::Table;
 
 /// The replacement stops early only where no more tensors than these are left; that is past where larger blocks stop to pay. Blocks of an open chain with
@@ -104,6 +105,32 @@ pub fn aligned(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree]) -> Opti
         done[net] += 1;
     }
     out
+}
+
+/// The same trees with the operand first whose first input comes first, for all steps that are equal as for the first of them: results then have
+/// their axes more often in the order in which the inputs have them, and as many steps are equal as before. None if nothing is exchanged.
+pub fn in_order(nets: &[&Network], colours: &[Vec<u32>], trees: &[&Tree]) -> Option<Vec<Tree>> {
+    let mut table = Table::new(nets, colours);
+    let mut first: Vec<u32> = (0..table.value.len() as u32).collect();
+    // by the value of a result
+    let mut exchanged: HashMap<u32, bool> = HashMap::new();
+    let mut out: Vec<Tree> = trees.iter().map(|t| (*t).clone()).collect();
+    let mut done = vec![0usize; nets.len()];
+    let (mut key, mut any) = (Vec::new(), false);
+    for Placed { net, a, b } in placed(nets, trees) {
+        table.key(a, b, &mut key);
+        table.contract(a, b, &key);
+        let result = table.value.len() - 1;
+        let (x, y) = (first[a as usize], first[b as usize]);
+        first.push(x.min(y));
+        if *exchanged.entry(table.value[result]).or_insert(x > y) {
+            let step = &mut out[net].ssa_path[done[net]];
+            *step = (step.1, step.0);
+            any = true;
+        }
+        done[net] += 1;
+    }
+    any.then_some(out)
 }
 
 /// log2 of what any tree costs at least that does no contraction for two places: it reads every input.

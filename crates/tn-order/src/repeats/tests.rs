@@ -187,6 +187,15 @@ fn exchanged_operands_are_put_right() {
     assert_eq!(shared(&[&net], &colours, &[&better[0]], Minimize::Macs).contractions, 2);
 }
 
+#[test]
+fn the_operand_of_the_first_input_comes_first() {
+    let net = net((0..5).map(|k| vec![k, k + 1]).collect(), vec![0, 5], 3);
+    let tree = Tree { ssa_path: vec![(0, 1), (2, 3), (4, 6), (7, 5)], sliced: vec![] };
+    let colours = [vec![0; 5]];
+    let ordered = in_order(&[&net], &colours, &[&tree]).unwrap();
+    assert_eq!(ordered[0].ssa_path, [(0, 1), (2, 3), (6, 4), (5, 7)]);
+}
+
 /// Networks of every shape whose inputs repeat.
 fn networks() -> impl Strategy<Value = (Network, Vec<u32>)> {
     (2usize..14, 1usize..10, 1u32..4).prop_flat_map(|(n, m, kinds)| {
@@ -223,6 +232,13 @@ proptest! {
             let all = shared(&[&net], &[(0..net.inputs.len() as u32).collect()], &[&tree], kind);
             prop_assert_eq!(all.contractions, net.inputs.len() - 1);
             prop_assert!(got.log2_cost <= all.log2_cost + 1e-9);
+            if let Some(ordered) = in_order(&nets, &colours, &[&tree]) {
+                prop_assert!(ordered[0].check(&net).is_ok());
+                let other = shared(&nets, &colours, &[&ordered[0]], kind);
+                prop_assert_eq!(other.contractions, got.contractions);
+                prop_assert!((other.log2_cost - got.log2_cost).abs() < 1e-9 || other == got);
+                prop_assert!(in_order(&nets, &colours, &[&ordered[0]]).is_none(), "twice");
+            }
             let again = Repeats::find(&[&net], &colours, &opts).and_then(|r| r.tree(0));
             prop_assert_eq!(Some(tree), again);
         }
