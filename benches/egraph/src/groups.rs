@@ -32,6 +32,7 @@ fn networks(quick: bool) -> Vec<Network> {
     };
     let rows = |at, name| Network { at: Some(at), ..plain("regimes", name, own("dyn_ring"), vec![], false) };
     let mera = vec![("sites", "16"), ("chi", "3"), ("site", "5")];
+    let mps = vec![("sites", "16"), ("chi", "32")];
     let mut all = vec![
         plain("plans", "lora", example("lora"), vec![], true),
         plain("structure", "mera_energy, 16 sites", example("mera_energy"), mera, false),
@@ -39,8 +40,22 @@ fn networks(quick: bool) -> Vec<Network> {
         plain("sums", "lora", example("lora"), vec![], false),
         plain("constants", "constants", own("constants"), vec![], false),
         Network {
-            part: Some(10),
-            ..plain("recompute", "vgg16_fc2, 1/10 of the bytes", example("vgg16_fc2"), vec![], true)
+            part: Some(2),
+            ..plain(
+                "recompute",
+                "mps_overlap, 16 sites, bond 32, 1/2 of the bytes",
+                example("mps_overlap"),
+                mps,
+                true,
+            )
+        },
+        Network {
+            part: Some(4),
+            ..plain("recompute", "peps_norm, 1/4 of the bytes", example("peps_norm"), vec![], true)
+        },
+        Network {
+            part: Some(4),
+            ..plain("recompute", "four layers, 1/4 of the bytes", own("deep"), vec![], true)
         },
         Network {
             off: Some(own("fc2_stored")),

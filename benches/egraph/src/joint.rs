@@ -28,6 +28,13 @@ fn tasks(quick: bool) -> Vec<Task> {
         tt(4, "tt_linear, 1/4 of the bytes"),
         tt(10, "tt_linear, 1/10 of the bytes"),
     ];
+    for (part, name) in [
+        (2, "peps_norm, 1/2 of the bytes"),
+        (4, "peps_norm, 1/4 of the bytes"),
+        (10, "peps_norm, 1/10 of the bytes"),
+    ] {
+        all.push(Task { part: Some(part), ..plain(name, example("peps_norm"), None) });
+    }
     if !quick {
         all.push(plain("ring, only one core trained", own("ring"), Some("w[0]")));
         for (part, name) in

@@ -421,7 +421,9 @@ pub fn within(
             _ => left - 1,
         };
     }
-    if rounds > 0 {
+    if rounds > 0 && search.best.is_some() && !searcher.is_over(options) {
+        // what the optimiser makes of these trees may be better than what it makes of better trees
+        search.rewrite(searcher, true)?;
         search.close_in(&first, searcher)?;
     }
     let over = search.best.is_none() && searcher.is_late(options, SEARCHED);

@@ -10,6 +10,8 @@ use tn_plan::cost::peak_bytes_at_max;
 /// Searches between trees that fit and trees that do not, where the former leave so large a part of the room under the limit unused.
 const CLOSING: usize = 5;
 const UNUSED: f64 = 0.1;
+/// Trials of each.
+const TRIALS: u32 = 16;
 /// Peaks (log2) that are no further apart are one.
 const CLOSE_LOG2: f64 = 0.1;
 
@@ -37,6 +39,7 @@ impl Search<'_> {
             let target = Target {
                 max_peak: Some((inputs + middle.exp2()).log2()),
                 max_size: self.options.max_size,
+                trials: Some(TRIALS),
                 ..Target::default()
             };
             let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
