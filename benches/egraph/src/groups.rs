@@ -54,8 +54,8 @@ fn networks(quick: bool) -> Vec<Network> {
             ..plain("recompute", "peps_norm, 1/4 of the bytes", example("peps_norm"), vec![], true)
         },
         Network {
-            part: Some(4),
-            ..plain("recompute", "four layers, 1/4 of the bytes", own("deep"), vec![], true)
+            part: Some(2),
+            ..plain("recompute", "eight layers, 1/2 of the bytes", own("deep"), vec![], true)
         },
         Network {
             off: Some(own("fc2_stored")),

@@ -419,6 +419,11 @@ impl Planning<'_> {
         tn_opt::Clock(joint::ends(self.options, self.searcher.began, scheduling))
     }
 
+    /// Whether there is time for another plan like this one.
+    pub fn has_time_for_another(&self, one: &Fastest) -> bool {
+        !self.clock(one.took).is_over() && !self.searcher.is_over(self.options)
+    }
+
     /// These trees or, where time is the objective, others of the search for which the plan is faster: the search knows sizes and no
     /// strides, so which of its best trees has the fastest kernels shows when they are scheduled.
     pub fn fastest(&self, outcomes: Vec<Outcome>) -> Result<Fastest, Error> {

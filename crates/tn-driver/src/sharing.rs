@@ -146,7 +146,9 @@ impl<'a> Sharing<'a> {
             let dag = stages::dag(planning.prepared, outcomes, planning.options, false);
             dag.map_or(usize::MAX, |d| d.len())
         };
-        if nodes(&other) >= nodes(&outcomes) {
+        // of many steps that takes a while, when most of a given time has gone
+        let look = planning.options.max_time.is_none() || !self.is_long(&outcomes);
+        if look && nodes(&other) >= nodes(&outcomes) {
             return outcomes;
         }
         // the trees that meet them in the graph have these steps too
@@ -222,8 +224,7 @@ impl<'a> Sharing<'a> {
                 None => planning.built(first),
             };
         }
-        let steps: usize = first.iter().map(|o| o.tree.ssa_path.len()).sum();
-        if !first.iter().all(usable) || steps > MANY_STEPS && gain > CLEAR_LOG2 {
+        if !first.iter().all(usable) || self.is_long(&first) && gain > CLEAR_LOG2 {
             return planning.built(second);
         }
         // what the optimiser makes of either depends on the trees far less than the plans do, and takes longer than they
@@ -233,9 +234,13 @@ impl<'a> Sharing<'a> {
 
     /// Whether it is worth to plan these trees in two ways.
     fn is_planned_twice(&self, planning: &Planning<'a>, outcomes: &[Outcome]) -> bool {
-        let steps: usize = outcomes.iter().map(|o| o.tree.ssa_path.len()).sum();
         let usable = outcomes.iter().all(|o| is_storable(o) && !endless(o));
-        planning.options.memory.is_none() && usable && steps <= MANY_STEPS
+        planning.options.memory.is_none() && usable && !self.is_long(outcomes)
+    }
+
+    /// Whether plans of these trees have many steps.
+    fn is_long(&self, outcomes: &[Outcome]) -> bool {
+        self.places.iter().map(|&p| outcomes[p].tree.ssa_path.len()).sum::<usize>() > MANY_STEPS
     }
 
     /// The plan of these trees, with the operands of repeated steps as they are or in the order of the inputs: which axes results have
@@ -249,7 +254,7 @@ impl<'a> Sharing<'a> {
             other
         });
         let one = planning.fastest(outcomes)?;
-        let Some(other) = other else { return Ok(one) };
+        let Some(other) = other.filter(|_| planning.has_time_for_another(&one)) else { return Ok(one) };
         Ok(better(one, planning.fastest(other)?, planning.options.minimize))
     }
 }
