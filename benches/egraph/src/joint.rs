@@ -37,8 +37,9 @@ fn tasks(quick: bool) -> Vec<Task> {
     }
     if !quick {
         all.push(plain("ring, only one core trained", own("ring"), Some("w[0]")));
-        // at a tenth the chain is cut into single numbers, which takes seconds
-        for (part, name) in [(2, "mps, 1/2 of the bytes"), (4, "mps, 1/4 of the bytes")] {
+        for (part, name) in
+            [(2, "mps, 1/2 of the bytes"), (4, "mps, 1/4 of the bytes"), (10, "mps, 1/10 of the bytes")]
+        {
             let set = vec![("sites", "16"), ("chi", "32")];
             all.push(Task { part: Some(part), set, ..plain(name, example("mps_overlap"), None) });
         }

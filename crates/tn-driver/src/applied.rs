@@ -55,13 +55,14 @@ impl Applied {
     }
 }
 
-/// Every rule that had something to do, with what the plan would be without it: the source is planned once more for each.
+/// Every rule that had something to do, with what the plan would be without it: the source is planned once more for each. Where the clock ends the search
+/// that would tell of the clock, so with a time limit nothing is measured.
 ///
 /// # Errors
 /// A failed check of our own.
 pub fn applied(c: &Compiled, source: &Source, options: &Options) -> Result<Vec<Applied>, Error> {
     let mut all = found(c, options)?;
-    let Some(built) = &c.built else { return Ok(all) };
+    let Some(built) = c.built.as_ref().filter(|_| options.max_time.is_none()) else { return Ok(all) };
     for one in all.iter_mut().filter(|a| !matches!(a.rule, "meet" | "regimes")) {
         let rules = options.rules.without(one.rule).map_err(|e| Error::internal("rules", e))?;
         let other = compile(source, &Options { rules, explain: false, ..options.clone() });
@@ -87,7 +88,10 @@ fn found(c: &Compiled, options: &Options) -> Result<Vec<Applied>, Error> {
     if on("copies") {
         out.extend(copies(prepared));
     }
-    out.extend(prepared.regions.iter().filter_map(|r| isometries(prepared, r)));
+    let gone: Vec<String> = prepared.regions.iter().filter_map(|r| isometries(prepared, r)).collect();
+    if !gone.is_empty() {
+        out.push(Applied::new("isometry", gone.join("; ")));
+    }
     let Some(b) = &c.built else { return Ok(out) };
     let dag = b.unfolded.as_deref().unwrap_or(&b.dag);
     let before = b.rewritten.as_ref().map_or(dag, |w| &w.before);
@@ -142,23 +146,17 @@ fn copies(prepared: &Prepared) -> Option<Applied> {
     })
 }
 
-/// The isometries that met their conjugates.
-fn isometries(prepared: &Prepared, r: &Region) -> Option<Applied> {
+/// The isometries of a region that met their conjugates.
+fn isometries(prepared: &Prepared, r: &Region) -> Option<String> {
     let mut names: Vec<&str> = r.cancelled.iter().map(|&n| prepared.program.nodes[n].name.as_str()).collect();
     let (pairs, left) = (names.len(), r.inputs.len());
     names.sort_unstable();
     names.dedup();
     let shown = names.iter().take(6).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > 6 { ", …" } else { "" };
-    let written = left + 2 * pairs;
+    let (name, written) = (&r.name, left + 2 * pairs);
     (pairs > 0).then(|| {
-        Applied::new(
-            "isometry",
-            format!(
-                "region {}: {pairs} isometries meet their conjugates and go ({shown}{more}); {left} factors of {written} are left",
-                r.name
-            ),
-        )
+        format!("region {name}: {pairs} isometries meet their conjugates and go ({shown}{more}), {left} factors of {written} are left")
     })
 }
 

@@ -52,6 +52,8 @@ const STEEP_TRIALS: u32 = 4;
 const GENTLE_ROUNDS: usize = 8;
 /// Rounds after the first plan that fits: a harder slice may allow a policy that saves more and computes less.
 const EXTRA_ROUNDS: usize = 2;
+/// A plan is dear that costs so many times as much as the one without a limit.
+const DEAR: f64 = 8.0;
 /// A limit is far below a peak that is so many times as large.
 const FAR: u128 = 8;
 /// The parts of the room under the limit that a result may take when a search aims at the limit.
@@ -73,6 +75,8 @@ struct Search<'a> {
     spare: Option<Fitting>,
     /// The plan with the smallest peak, of those that are tried whatever the limit.
     smallest: Option<Smallest>,
+    /// What the first plan costs, which knows of no limit.
+    free: Option<f64>,
     /// How many plans fitted.
     fitted: usize,
     /// Whether a plan that saves everything was too large.
@@ -110,6 +114,7 @@ impl<'a> Search<'a> {
             best: None,
             spare: None,
             smallest: None,
+            free: None,
             fitted: 0,
             binds: false,
             aimed: false,
@@ -118,11 +123,18 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The elements that are left to results under the limit, if these are the inputs' trees.
+    /// The elements that are left to results under the limit, if these are the inputs' trees. A tensor that stands in many places is one, which shows
+    /// once something was scheduled.
     fn room(&self, trees: &[Outcome]) -> f64 {
-        let inputs = |o: &Outcome| (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0);
-        let held = trees.iter().map(inputs).fold(0.0, f64::max);
-        self.elements() - held
+        let inputs = trees.iter().map(input_elements).fold(0.0, f64::max);
+        let held = |s: &Smallest| held_bytes(&s.plan) as f64 / self.prepared.program.dtype.bytes() as f64;
+        self.elements() - self.smallest.as_ref().map_or(inputs, |s| inputs.min(held(s)))
+    }
+
+    /// The peak (log2 of elements) that a search of one of these trees may go up to, which counts every input of the region, and none of what else the
+    /// caller holds: from either side it is a guess, and schedules tell.
+    fn allowed(&self, trees: &[Outcome], r: usize) -> f64 {
+        (input_elements(&trees[r]) + self.room(trees)).max(self.elements()).max(1.0).log2()
     }
 
     /// Schedules and allocates these trees: everything saved, then less and less.
@@ -200,6 +212,7 @@ impl<'a> Search<'a> {
     /// Keeps a plan if it fits and is the best of those.
     fn offer(&mut self, peak: u128, base: &Base, plan: Plan) {
         let cost = joint::figure(&plan.summary, self.options.minimize);
+        self.free.get_or_insert(cost);
         self.fitted += usize::from(peak <= self.limit);
         if peak <= self.limit && self.best.as_ref().is_none_or(|b| cost < b.cost) {
             if let Some(tell) = self.options.watch.as_ref().and_then(|w| w.tell.as_ref()) {
@@ -324,9 +337,18 @@ impl<'a> Search<'a> {
     /// Whether what the caller holds is above the limit already. Without a clock the search goes on nevertheless, for the smallest peak, but not where
     /// that takes long.
     fn is_hopeless(&self) -> bool {
-        let tensors: usize = self.networks.iter().map(|n| n.inputs.len()).sum();
-        (self.options.max_time.is_some() || tensors > FOR_NOTHING)
+        (self.options.max_time.is_some() || !self.is_small())
             && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
+    }
+
+    /// Whether there is little to search.
+    fn is_small(&self) -> bool {
+        self.networks.iter().map(|n| n.inputs.len()).sum::<usize>() <= FOR_NOTHING
+    }
+
+    /// Whether the best plan costs many times as much as the one without a limit.
+    fn is_dear(&self) -> bool {
+        self.best.as_ref().zip(self.free).is_some_and(|(best, free)| best.cost > DEAR * free)
     }
 
     /// The elements that the limit has room for.
@@ -421,11 +443,6 @@ pub fn within(
             _ => left - 1,
         };
     }
-    if rounds > 0 && search.best.is_some() && !searcher.is_over(options) {
-        // what the optimiser makes of these trees may be better than what it makes of better trees
-        search.rewrite(searcher, true)?;
-        search.close_in(&first, searcher)?;
-    }
     let over = search.best.is_none() && searcher.is_late(options, SEARCHED);
     let is_done = over && search.spare.is_some();
     if !search.is_hopeless() && !is_done {
@@ -438,7 +455,14 @@ pub fn within(
         match search.best {
             None if aside => {}
             None => search.squeeze(searcher)?,
-            Some(_) => search.use_rest(searcher)?,
+            Some(_) => {
+                if binds && !searcher.is_over(options) {
+                    // what the optimiser makes of these trees may be better than what it makes of better trees
+                    search.rewrite(searcher, true)?;
+                    search.close_in(&first, searcher)?;
+                }
+                search.use_rest(searcher)?;
+            }
         }
     }
     search.best = [search.best.take(), search.spare.take()].into_iter().flatten().min_by(cheaper);
@@ -471,6 +495,11 @@ pub fn within(
     }
 }
 
+/// The elements of a region's inputs.
+fn input_elements(o: &Outcome) -> f64 {
+    (o.cost.log2_peak.exp2() - o.cost.log2_peak_inter.exp2()).max(0.0)
+}
+
 fn cheaper(a: &Fitting, b: &Fitting) -> std::cmp::Ordering {
     a.cost.total_cmp(&b.cost)
 }
@@ -490,8 +519,7 @@ fn largest(outcomes: &[Outcome], open: &[bool]) -> Option<usize> {
 fn targets(now: &Outcome, options: &Options, ratio: f64) -> Vec<Target> {
     let cost = &now.cost;
     let mut out = Vec::new();
-    let inputs = (cost.log2_peak.exp2() - cost.log2_peak_inter.exp2()).max(0.0);
-    let peak = inputs + cost.log2_peak_inter.exp2() * ratio;
+    let peak = input_elements(now) + cost.log2_peak_inter.exp2() * ratio;
     if peak.is_finite() && cost.log2_peak_inter > 0.0 {
         let by = |minimize| Target { max_peak: Some(peak.log2()), minimize, ..Target::default() };
         out.extend([by(None), by(Some(Minimize::Peak))]);

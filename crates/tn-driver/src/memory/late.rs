@@ -49,7 +49,7 @@ impl Search<'_> {
         for (k, &r) in large.iter().enumerate() {
             let left = limit.saturating_sub(searcher.began.elapsed()).mul_f64(ON_SHARE);
             let target = Target {
-                max_peak: Some(self.elements().max(1.0).log2()),
+                max_peak: Some(self.allowed(outcomes, r)),
                 max_size: self.options.max_size,
                 ..Target::default()
             };
@@ -75,7 +75,6 @@ impl Search<'_> {
     pub(super) fn use_rest(&mut self, searcher: &Searcher) -> Result<(), Error> {
         let Some(limit) = self.options.max_time.filter(|_| !searcher.is_given()) else { return Ok(()) };
         let large = self.large();
-        let elements = self.elements();
         for (k, r) in large.iter().cycle().copied().enumerate().take(REST_ROUNDS * large.len()) {
             let left = limit.saturating_sub(searcher.began.elapsed());
             if left < limit.mul_f64(REST) || searcher.is_over(self.options) {
@@ -86,7 +85,7 @@ impl Search<'_> {
             // first all that the limit may leave room for, then what is known to fit
             let known = outcomes[r].cost.log2_peak;
             let target = Target {
-                max_peak: Some(if k < large.len() { elements.log2().max(known) } else { known }),
+                max_peak: Some(if k < large.len() { self.allowed(&outcomes, r).max(known) } else { known }),
                 max_size: self.options.max_size,
                 ..Target::default()
             };

@@ -91,6 +91,10 @@ fn looks_like_a_code(text: &str) -> bool {
 }
 
 fn region(out: &mut String, r: &RegionPlan) {
+    if r.inputs.len() < 2 {
+        let _ = writeln!(out, "region {}: one tensor, nothing to contract", r.name);
+        return;
+    }
     let proof = if r.optimal { "proven to be the best order" } else { "the best order found" };
     let cut = if r.time_limited { "; the clock cut the search" } else { "" };
     let _ = writeln!(
