@@ -134,23 +134,14 @@ impl<'a> Sharing<'a> {
         self.better(planning, first, second, cost - estimate)
     }
 
-    /// The trees of the search, with operands exchanged where that makes more steps equal, if the dag is smaller then: it finds some equal
-    /// steps by itself, whichever operand is named first, and new positions of axes may hide others from it.
+    /// The trees of the search, with operands exchanged where that makes more steps equal, if that pays: the dag finds some equal steps by itself, whichever
+    /// operand is named first, new positions of axes may hide others from it, and kernels depend on them.
     fn put_right(&self, planning: &Planning<'a>, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         let before: Vec<&Tree> = self.places.iter().map(|&p| &outcomes[p].tree).collect();
         let usable = outcomes.iter().all(|o| is_storable(o) && !endless(o));
         let Some(after) = self.aligned(&before).filter(|_| usable) else { return outcomes };
         let mut other = outcomes.clone();
         self.places.iter().zip(&after).for_each(|(&p, tree)| other[p].tree = tree.clone());
-        let nodes = |outcomes: &[Outcome]| {
-            let dag = stages::dag(planning.prepared, outcomes, planning.options, false);
-            dag.map_or(usize::MAX, |d| d.len())
-        };
-        // of many steps that takes a while, when most of a given time has gone
-        let look = planning.options.max_time.is_none() || !self.is_long(&outcomes);
-        if look && nodes(&other) >= nodes(&outcomes) {
-            return outcomes;
-        }
         // the trees that meet them in the graph have these steps too
         for k in 0..other.iter().map(|o| o.others.len()).max().unwrap_or(0) {
             let (nets, colours) = ([self.nets.as_slice(); 2].concat(), [self.colours.as_slice(); 2].concat());
@@ -164,7 +155,27 @@ impl<'a> Sharing<'a> {
                 }
             }
         }
-        other
+        if self.is_righter(planning, &outcomes, &other) { other } else { outcomes }
+    }
+
+    /// Whether trees with more equal steps are to be taken: if their plan is better, or, where that takes too long to see or a limit on memory changes
+    /// the trees anyway, their dag smaller.
+    fn is_righter(&self, planning: &Planning<'a>, before: &[Outcome], after: &[Outcome]) -> bool {
+        let Planning { prepared, options, .. } = *planning;
+        if self.is_planned_twice(planning, before) {
+            let plan = |outcomes: &[Outcome]| {
+                let found = planning.fastest(outcomes.to_vec()).ok()?;
+                Some(worth(&found.outcomes, &found.plan, options.minimize))
+            };
+            return plan(after).zip(plan(before)).is_some_and(|(after, before)| is_less(after, before));
+        }
+        // of many steps even the dag takes a while, when most of a given time has gone
+        if options.max_time.is_some() && self.is_long(before) {
+            return true;
+        }
+        let nodes =
+            |outcomes| stages::dag(prepared, outcomes, options, false).map_or(usize::MAX, |d| d.len());
+        nodes(after) < nodes(before)
     }
 
     /// The trees with operands exchanged, if fewer contractions are different then.
