@@ -26,7 +26,7 @@ use crate::compile::{Prepared, endless};
 use crate::error::Error;
 use crate::joint;
 use crate::options::Options;
-use crate::search::{AIMED_SHARE, MEMORY_SHARE, Searcher};
+use crate::search::{AIMED_SHARE, AIMED_SHARES, MEMORY_SHARE, Searcher};
 use crate::stages::{self, Built, Target};
 use crate::watch::{Figure, Seen};
 use tn_order::{Minimize, Network, Outcome};
@@ -36,8 +36,8 @@ use tn_plan::ir::Plan;
 
 /// Rounds of harder slicing.
 const MAX_ROUNDS: usize = 64;
-/// Of networks of more tensors the smallest peak is not searched for where nothing can fit: that would take minutes.
-const FOR_NOTHING: usize = 100;
+/// Networks of at most so many tensors are small: searches of them take little time.
+const FEW: usize = 100;
 /// Rounds without a smaller peak after which there is no hope.
 const VAIN_ROUNDS: usize = 8;
 /// Times that less is saved for the backward pass, where nothing else helps.
@@ -57,7 +57,9 @@ const DEAR: f64 = 8.0;
 /// A limit is far below a peak that is so many times as large.
 const FAR: u128 = 8;
 /// The parts of the room under the limit that a result may take when a search aims at the limit.
-const PARTS: [f64; 4] = [3.0, 8.0, 24.0, 96.0];
+const PARTS: [f64; 6] = [3.0, 6.0, 12.0, 24.0, 48.0, 96.0];
+/// Trials of each of these searches but the first, where there is a clock: how many parts fit must be known before the time goes to good trees.
+const STEP_TRIALS: u32 = 16;
 /// The part of the time that rounds of searches may take while nothing fits; what is left goes to slices of the trees that are there.
 const SEARCHED: f64 = 0.85;
 /// Trees with larger results are not even scheduled.
@@ -302,7 +304,10 @@ impl<'a> Search<'a> {
         }
         self.aimed = true;
         let room = self.room(first);
-        for parts in PARTS {
+        // what a large network lacks most is time for each search
+        let step = if self.is_small() { 1 } else { 2 };
+        for (k, parts) in PARTS.into_iter().step_by(step).enumerate() {
+            let share = if self.is_small() { AIMED_SHARES[k.min(1)] } else { AIMED_SHARE };
             let most = room / parts;
             if most < 1.0 {
                 break;
@@ -313,11 +318,13 @@ impl<'a> Search<'a> {
                 if o.cost.log2_max_size <= most.log2() {
                     continue;
                 }
-                let target = Target { max_size, ..Target::default() };
+                let trials =
+                    (k > 0 && self.options.max_time.is_some() && self.is_small()).then_some(STEP_TRIALS);
+                let target = Target { max_size, trials, ..Target::default() };
                 let (region, net) = (&self.prepared.regions[r], &self.networks[r]);
                 let found = match searcher.is_late(self.options, SEARCHED) {
                     true => self.sliced(r, o, target, searcher),
-                    false => searcher.search(region, net, self.options, target, AIMED_SHARE),
+                    false => searcher.search(region, net, self.options, target, share),
                 };
                 match found {
                     Ok(found) => *o = found,
@@ -343,7 +350,7 @@ impl<'a> Search<'a> {
 
     /// Whether there is little to search.
     fn is_small(&self) -> bool {
-        self.networks.iter().map(|n| n.inputs.len()).sum::<usize>() <= FOR_NOTHING
+        self.networks.iter().map(|n| n.inputs.len()).sum::<usize>() <= FEW
     }
 
     /// Whether the best plan costs many times as much as the one without a limit.
@@ -457,9 +464,16 @@ pub fn within(
             None => search.squeeze(searcher)?,
             Some(_) => {
                 if binds && !searcher.is_over(options) {
+                    // where much is to be gained by other trees, a clock must not end before they are looked for
+                    let trees_first = search.is_dear() && options.max_time.is_some() && search.is_small();
+                    if trees_first {
+                        search.close_in(&first, searcher)?;
+                    }
                     // what the optimiser makes of these trees may be better than what it makes of better trees
                     search.rewrite(searcher, true)?;
-                    search.close_in(&first, searcher)?;
+                    if !trees_first {
+                        search.close_in(&first, searcher)?;
+                    }
                 }
                 search.use_rest(searcher)?;
             }

@@ -120,6 +120,8 @@ fn borrowed(places: &[KeptPlace]) -> Vec<Place<'_>> {
 pub(crate) const MEMORY_SHARE: f64 = 0.2;
 /// The same for a search that aims at the limit.
 pub(crate) const AIMED_SHARE: f64 = 0.5;
+/// The same in a small network, where it takes more of them to find how small results must be; and for each but the first.
+pub(crate) const AIMED_SHARES: [f64; 2] = [0.25, 0.12];
 
 /// What choosing slices may take when the time is over, beyond which the choice is rough: in all, and for a tensor.
 const LATE_SLICES: Duration = Duration::from_millis(50);
