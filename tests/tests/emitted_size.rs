@@ -1,7 +1,8 @@
-//! Uniform networks emit little code, however many tensors they have.
+//! What emitted code looks like: uniform networks emit little, however many tensors they have; large results are written past the caches.
 
-use tn_driver::Options;
 use tn_driver::emit::{Emission, emit};
+use tn_driver::{Options, Source, compile};
+use tn_ir::dtype::DType;
 use tn_tests::network::compile_text;
 
 /// Lines of Rust for the norm of a uniform open state. At this bond a sweep from the ends costs less than squaring its transfer matrix.
@@ -22,4 +23,21 @@ fn lines(sites: u32, bond: u32) -> usize {
 fn the_norm_of_a_uniform_open_state_is_a_loop() {
     let (few, many) = (lines(200, 32), lines(8000, 32));
     assert!(many <= few + few / 4 && many < 2500, "{few} lines for 200 sites, {many} for 8000");
+}
+
+#[test]
+fn results_far_larger_than_the_caches_are_written_past_them() {
+    let emitted = |rows: u64, runtime_crate| {
+        let sizes = vec![("k".into(), 8), ("a".into(), rows), ("b".into(), 64)];
+        let source = Source::Einsum { expression: "ak,bk->ab".into(), sizes };
+        let options = Options { dtype: Some(DType::F32), ..Options::default() };
+        let compiled = compile(&source, &options).unwrap();
+        let how = Emission::Rust { runtime_crate, c_abi: false };
+        emit(compiled.plan().unwrap(), how).unwrap().remove(0).1
+    };
+    let streams = |text: &str| (text.contains("stream(&mut v"), text.contains("settle();"));
+    assert_eq!(streams(&emitted(1 << 18, true)), (true, true));
+    // by itself a module has no such instruction, and a small result is soon read
+    assert_eq!(streams(&emitted(1 << 18, false)), (false, false));
+    assert_eq!(streams(&emitted(1 << 14, true)), (false, false));
 }

@@ -22,10 +22,13 @@ use tn_plan::ir::Write;
 use tn_plan::kernel::blocks::Blocks;
 use tn_plan::kernel::nest::Nest;
 
-/// Lowers a nest by a blocked schedule for it.
-pub fn lower(nest: &Nest, body: &ScalarFn, dtype: DType, blocks: &Blocks) -> Kernel {
-    let mut g =
-        Gemm { b: Builder::new(nest, body, Roles::default()), blocks, is_complex: dtype.is_complex() };
+/// Elements between rows that are near: a page of `f64`.
+const NEAR: i128 = 512;
+
+/// Lowers a nest by a blocked schedule for it; `streams` if the result is written past the caches, once.
+pub fn lower(nest: &Nest, body: &ScalarFn, dtype: DType, blocks: &Blocks, streams: bool) -> Kernel {
+    let b = Builder::new(nest, body, Roles::default());
+    let mut g = Gemm { b, blocks, is_complex: dtype.is_complex(), streams };
     let stmts = g.kernel();
     crate::lower::kernel(nest, body, dtype, g.b.arrays, Launch::Serial, stmts)
 }
@@ -43,6 +46,7 @@ struct Gemm<'a> {
     b: Builder<'a>,
     blocks: &'a Blocks,
     is_complex: bool,
+    streams: bool,
 }
 
 /// The product of tile and strips: packed arrays and where in them.
@@ -73,7 +77,11 @@ impl Gemm<'_> {
         if several && !adds {
             out.extend(zeroed(&mut self.b));
         }
-        let put = if several || adds { Put::Add } else { Put::Set };
+        let put = match self.streams && self.rows_are_near() {
+            _ if several || adds => Put::Add,
+            true => Put::Stream,
+            false => Put::Set,
+        };
         out.push(Stmt::Array(packed.rows));
         if !blocks.direct {
             out.push(Stmt::Array(packed.columns));
@@ -81,6 +89,13 @@ impl Gemm<'_> {
         let point = Point::origin(self.b.nest.axes.len());
         out.extend(self.batches(&blocks.batch, &point, packed, put));
         out
+    }
+
+    /// Whether the rows of a tile are so near each other in the result that what streams of one is soon followed by its neighbour: with rows far apart,
+    /// the buffers that gather whole lines give up halfway.
+    fn rows_are_near(&self) -> bool {
+        let near = |&a: &usize| self.b.stride(self.b.result(), a).as_constant().is_some_and(|s| s <= NEAR);
+        self.blocks.rows.last().is_some_and(near)
     }
 
     fn batches(&mut self, batch: &[usize], point: &Point, packed: Packed, put: Put) -> Vec<Stmt> {

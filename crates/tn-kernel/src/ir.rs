@@ -137,6 +137,8 @@ pub enum Whole {
 pub enum Put {
     /// Overwrites.
     Set,
+    /// Overwrites, past the caches where that can be: the result is far larger than they are, and nothing of it is read soon.
+    Stream,
     /// Adds.
     Add,
 }

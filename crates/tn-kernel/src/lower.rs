@@ -13,6 +13,9 @@ use tn_plan::ir::*;
 use tn_plan::kernel::nest::{Nest, in_place};
 use tn_plan::kernel::{self, Schedule};
 
+/// Results of so many bytes are written past the caches: more than a core's share of the last one, on machines of today.
+const STREAMED_BYTES: i128 = 32 << 20;
+
 /// What kernels are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -161,7 +164,7 @@ struct EntryLowering<'a> {
     entry: &'a Entry,
     target: Target,
     module: &'a mut Module,
-    known: &'a mut HashMap<(Nest, u32, Vec<bool>), KernelId>,
+    known: &'a mut HashMap<(Nest, u32, Vec<bool>, bool), KernelId>,
 }
 
 impl EntryLowering<'_> {
@@ -239,7 +242,7 @@ impl EntryLowering<'_> {
         }
         let in_place = in_place(step);
         let nest = Nest::of(step, &in_place, |p| hint(&self.plan.symbols, p));
-        let key = (nest, step.body.0, in_place.clone());
+        let key = (nest, step.body.0, in_place.clone(), self.streams(step)?);
         let id = match self.known.get(&key) {
             Some(&id) => id,
             None => {
@@ -248,7 +251,7 @@ impl EntryLowering<'_> {
                 let kernel = match self.target {
                     Target::Cpu => match kernel::choose(&key.0, body, dtype).0 {
                         Schedule::Tiles(tiles) => lower_cpu::lower(&key.0, body, dtype, &tiles),
-                        Schedule::Blocks(blocks) => gemm::lower(&key.0, body, dtype, &blocks),
+                        Schedule::Blocks(blocks) => gemm::lower(&key.0, body, dtype, &blocks, key.3),
                         Schedule::Dots(dots) => lower_dots::lower(&key.0, body, dtype, &dots),
                     },
                     Target::Gpu => lower_gpu::lower(&key.0, body, dtype),
@@ -262,6 +265,17 @@ impl EntryLowering<'_> {
         let apart = step.ins.iter().zip(&in_place).filter(|(_, same)| !**same).map(|(a, _)| a);
         let operands = apart.chain([&step.out]).map(|a| self.operand(a)).collect::<Result<_, _>>()?;
         Ok(Call { kernel: id, operands })
+    }
+
+    /// Whether the result of a step is written past the caches: an output that is far larger than they are and that no step reads.
+    fn streams(&self, step: &Step) -> Result<bool, LowerError> {
+        let buffer = self.buffer(step.out.buffer)?;
+        let is_result = matches!(buffer.class, Class::Output(_) | Class::Jvp(_));
+        let bytes = buffer.len.as_constant().map_or(0, |n| n.saturating_mul(self.plan.dtype.bytes() as i128));
+        Ok(is_result
+            && self.target == Target::Cpu
+            && bytes >= STREAMED_BYTES
+            && !is_read(&self.entry.body, step.out.buffer))
     }
 
     /// A kernel among those of the module. The same step of two schedules may become the same kernel although each was lowered for sizes
@@ -362,6 +376,15 @@ fn needed(f: &ScalarFn) -> ScalarFn {
         ops.push(op.with_args(|a| place[a as usize]));
     }
     ScalarFn { arity: f.arity, ops }
+}
+
+/// Whether a step reads a buffer.
+fn is_read(items: &[Item], buffer: BufferId) -> bool {
+    items.iter().any(|item| match item {
+        Item::Loop(l) => is_read(&l.body, buffer),
+        Item::Step(s) => s.ins.iter().any(|a| a.buffer == buffer),
+        Item::Zero { .. } => false,
+    })
 }
 
 /// A kernel from its statements.

@@ -6,11 +6,13 @@
 //! | [`slices`] | parts of arrays |
 //! | [`random`] | the one random generator (Philox 4×32-10) and the distributions drawn from it |
 //! | `fused` (feature `std`) | multiply-adds in one rounding where a kernel's version has them |
+//! | `stream` (feature `std`) | stores past the caches |
 //!
 //! The texts of the first two are also written into generated modules that stand alone ([`SOURCES`]): there is one definition of each.
 
 #![no_std]
-#![forbid(unsafe_code)]
+// Only `stream`, whose instructions have no safe form, has leave.
+#![deny(unsafe_code)]
 
 #[cfg(feature = "std")]
 extern crate std;
@@ -21,6 +23,9 @@ pub use multiversion;
 #[cfg(feature = "std")]
 pub mod fused;
 pub mod random;
+#[cfg(feature = "std")]
+#[allow(unsafe_code)]
+pub mod stream;
 
 /// Real functions in double precision, on which the others rest.
 pub mod work {

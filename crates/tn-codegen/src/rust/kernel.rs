@@ -58,12 +58,17 @@ pub(super) fn print(
     }
     args.push(format!("y: &mut [{}]", names.elem));
     p.open(format!("fn {}({})", name(id, k), args.join(", ")));
-    let fuses = runtime == Runtime::Crate;
-    let mut b = Body { k, names, wanted, on_chip: Default::default(), fuses, fused: false };
+    let has_crate = runtime == Runtime::Crate;
+    let mut b =
+        Body { k, names, wanted, on_chip: Default::default(), has_crate, fused: false, streams: false };
     let mut body = Printer::default();
     b.block(&mut body, &k.body);
     if b.fused {
         p.line(FUSED);
+    }
+    if b.streams {
+        b.wanted.function("settle");
+        body.line("settle();");
     }
     p.lines(&body.finish());
     p.close("");
@@ -108,10 +113,12 @@ struct Body<'a> {
     wanted: &'a mut Wanted,
     /// Views of on-chip arrays.
     on_chip: std::collections::BTreeSet<View>,
-    /// Whether products that are added are printed as one operation.
-    fuses: bool,
+    /// Whether there is the runtime crate: with it, products that are added are one operation, and results can be written past the caches.
+    has_crate: bool,
     /// Whether one was.
     fused: bool,
+    /// Whether something is written past the caches.
+    streams: bool,
 }
 
 impl Body<'_> {
@@ -169,7 +176,7 @@ impl Body<'_> {
         else {
             return false;
         };
-        self.fuses && dst == value && !others.iter().any(|s| reads(s, *dst))
+        self.has_crate && dst == value && !others.iter().any(|s| reads(s, *dst))
     }
 
     fn product_added(&mut self, p: &mut Printer, product: &Stmt, add: &Stmt) {
@@ -189,7 +196,37 @@ impl Body<'_> {
         }
     }
 
+    /// A loop that writes a view past the caches as one call, where there are instructions for that: the runtime crate's.
+    fn streamed(&mut self, s: &Stmt) -> Option<String> {
+        let Stmt::Loop { var, from, to, step: 1, body, .. } = s else { return None };
+        let [
+            Stmt::Load { dst, from: Place::Array(array, source) },
+            Stmt::Store { to: Place::View(view, at), value, put: Put::Stream },
+        ] = body.as_slice()
+        else {
+            return None;
+        };
+        let begin = |i: &Index| {
+            let (own, terms): (Vec<_>, Vec<_>) = i.terms.iter().cloned().partition(|(v, _)| v == var);
+            let neighbours = matches!(own.as_slice(), [(_, step)] if step.as_constant() == Some(1));
+            neighbours.then(|| Index { base: i.base.clone(), terms })
+        };
+        let (source, at) = (begin(source)?, begin(at)?);
+        let len = to.poly.as_constant().filter(|_| to.multiple_of == 1 && from.poly.is_zero())?;
+        if !self.has_crate || self.is_complex() || dst != value || !expr::is_zero(&at) {
+            return None;
+        }
+        self.streams = true;
+        self.wanted.function("stream");
+        let source = expr::index(&source, &self.names.sizes);
+        Some(format!("stream(&mut v{}[..{len}], &acc{}[{source}..][..{len}]);", view.0, array.0))
+    }
+
     fn stmt(&mut self, p: &mut Printer, s: &Stmt) {
+        if let Some(call) = self.streamed(s) {
+            p.line(call);
+            return;
+        }
         let sizes = &self.names.sizes;
         match s {
             Stmt::Loop { var, from, to, step, body, .. } => {

@@ -137,6 +137,8 @@ pub(super) fn text(
             wanted.functions.iter().partition(|f| own.contains(f));
         let (fused, functions): (Vec<&str>, Vec<&str>) =
             functions.into_iter().partition(|f| *f == "times_plus");
+        let (streams, functions): (Vec<&str>, Vec<&str>) =
+            functions.into_iter().partition(|f| ["stream", "settle"].contains(f));
         let draws = ["drawn_normal", "drawn_normals", "drawn_uniform", "orthonormalise"];
         let (drawn, functions): (Vec<&str>, Vec<&str>) =
             functions.into_iter().partition(|f| draws.contains(f));
@@ -153,6 +155,7 @@ pub(super) fn text(
             (module, functions.join(", ")),
             ("slices", slices.join(", ")),
             ("fused", fused.join(", ")),
+            ("stream", streams.join(", ")),
             ("random", drawn.join(", ")),
         ] {
             if !what.is_empty() {
