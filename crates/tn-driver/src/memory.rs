@@ -341,10 +341,10 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Whether what the caller holds is above the limit already. Without a clock the search goes on nevertheless, for the smallest peak, but not where
-    /// that takes long.
-    fn is_hopeless(&self) -> bool {
-        (self.options.max_time.is_some() || !self.is_small())
+    /// Whether what the caller holds is above the limit already, and no time is left to look for the smallest peak nevertheless: where that takes long,
+    /// it is not looked for.
+    fn is_hopeless(&self, searcher: &Searcher) -> bool {
+        (!self.is_small() || searcher.is_late(self.options, SEARCHED))
             && self.smallest.as_ref().is_some_and(|s| held_bytes(&s.plan) > self.limit)
     }
 
@@ -405,19 +405,19 @@ pub fn within(
     if aside {
         search.spare = [search.spare.take(), search.best.take()].into_iter().flatten().min_by(cheaper);
     }
-    if search.best.is_none() && search.is_near(peak) && !search.is_hopeless() {
+    if search.best.is_none() && search.is_near(peak) && !search.is_hopeless(searcher) {
         search.search_on(&mut outcomes, &mut peak, searcher)?;
     }
-    if !search.is_hopeless() {
+    if !search.is_hopeless(searcher) {
         search.aim(&outcomes, peak, searcher)?;
     }
     let most = if aside { GENTLE_ROUNDS } else { MAX_ROUNDS };
-    let mut left = if search.best.is_some() || search.is_hopeless() { 0 } else { most };
+    let mut left = if search.best.is_some() || search.is_hopeless(searcher) { 0 } else { most };
     let (mut vain, mut rounds) = (0, 0);
     // A region is out once it cannot be made smaller.
     let mut open = vec![true; outcomes.len()];
     while left > 0
-        && !search.is_hopeless()
+        && !search.is_hopeless(searcher)
         && !searcher.is_late(options, if search.best.is_some() { 1.0 } else { SEARCHED })
     {
         let Some(r) = largest(&outcomes, &open) else { break };
@@ -452,7 +452,7 @@ pub fn within(
     }
     let over = search.best.is_none() && searcher.is_late(options, SEARCHED);
     let is_done = over && search.spare.is_some();
-    if !search.is_hopeless() && !is_done {
+    if !search.is_hopeless(searcher) && !is_done {
         if search.best.is_none() && (search.is_near(peak) || over) {
             search.aim(&outcomes, peak, searcher)?;
         }
@@ -480,7 +480,7 @@ pub fn within(
         }
     }
     search.best = [search.best.take(), search.spare.take()].into_iter().flatten().min_by(cheaper);
-    if !search.is_hopeless() && !searcher.is_over(options) {
+    if !search.is_hopeless(searcher) && !searcher.is_over(options) {
         search.rewrite(searcher, true)?;
     }
     match search.best {
@@ -491,13 +491,12 @@ pub fn within(
         None => {
             let mut help = Vec::new();
             let stopped = options.watch.as_ref().is_some_and(|w| w.is_stopped());
-            if over && !stopped {
+            if search.is_hopeless(searcher) {
+                help.push("the smallest peak was not searched for to the end, as nothing can fit".into());
+            } else if over && !stopped {
                 help.push("the time was over before the search was; allow more with `--max-time`".into());
             } else if over {
                 help.push("the search was stopped before its end; let it go on".into());
-            }
-            if options.max_time.is_none() && search.is_hopeless() {
-                help.push("the smallest peak was not searched for, as nothing can fit".into());
             }
             if search.endless {
                 help.push(

@@ -58,7 +58,13 @@ impl Search<'_> {
         minimize: Option<Minimize>,
         (times, searcher): (usize, &Searcher),
     ) -> Result<[f64; 2], Error> {
+        // what was found where something fitted
+        let mut fitted_at = low;
         for _ in 0..times {
+            if high - low < CLOSE_LOG2 {
+                // what just does not fit may have a smaller peak than was asked for where something fitted
+                low = fitted_at;
+            }
             if !high.is_finite() || high - low < CLOSE_LOG2 || searcher.is_over(self.options) {
                 break;
             }
@@ -76,10 +82,10 @@ impl Search<'_> {
             changed[r] = found;
             let before = self.fitted;
             self.attempt(&changed)?;
-            let peak = changed[r].cost.log2_peak_inter.min(middle).max(low);
+            let peak = changed[r].cost.log2_peak_inter.min(middle);
             match self.fitted > before {
-                true => low = peak,
-                false => high = peak,
+                true => (low, fitted_at) = (middle, peak),
+                false => high = peak.max(fitted_at),
             }
         }
         Ok([low, high])
