@@ -7,14 +7,13 @@ use crate::stages::Target;
 use tn_order::{Minimize, Outcome};
 use tn_plan::cost::peak_bytes_at_max;
 
-/// Searches between trees that fit and trees that do not, where the former leave so large a part of the room under the limit unused, or
-/// are dear.
+/// Searches between trees that fit and trees that do not, where the former leave much of the room under the limit unused, or are dear.
 const CLOSING: usize = 7;
 /// The same in large networks.
 const CLOSING_LARGE: usize = 5;
 /// The same for orders of a small peak.
 const SLOWER: usize = 3;
-/// The part of the room.
+/// The part of the room under the limit that is left unused by a plan that was cut more than it had to be.
 const UNUSED: f64 = 0.1;
 /// Trials of each.
 const TRIALS: u32 = 16;
